@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the libcurl client share; nobody else includes it. */
+#ifndef P2P_NET_HTTP_CURL_LOOP_H
+#define P2P_NET_HTTP_CURL_LOOP_H
+
+#include <curl/curl.h>
+#include "net/http_curl.h"
+#include "net/http_timer.h"
+
+#define P2P_CURL_CONNECT_SECONDS 10
+#define P2P_CURL_HEAD_BYTES (64 * 1024) /* of an answer's head, all its lines */
+
+typedef struct p2p_curl_loop_t p2p_curl_loop_t;
+typedef struct p2p_curl_origin_t p2p_curl_origin_t;
+
+/* A transfer is in one of these at any time: its origin's waiting, the loop's running or ended. */
+typedef struct p2p_curl_list_t {
+    p2p_http_transfer_t *first, *last;
+} p2p_curl_list_t;
+
+struct p2p_http_transfer_t {
+    p2p_curl_list_t *list;
+    p2p_http_transfer_t *next, *prev;
+    p2p_curl_loop_t *loop;
+    apr_pool_t *pool;
+    p2p_http_request_t request; /* a copy, strings in pool */
+    p2p_http_body_t body;
+    p2p_http_auth_t auth;
+    const char *peer; /* scheme://host[:port], for sentences */
+    p2p_curl_origin_t *origin;
+    CURL *easy;                 /* while running */
+    struct curl_slist *fields;
+    char curl_said[CURL_ERROR_SIZE];
+    p2p_http_head_t head;
+    apr_size_t head_bytes;
+    int head_done;
+    apr_uint64_t received, sent; /* decoded bytes of the body handed out; offset of the body asked for next */
+    int is_running, paused, resume, gone;
+    p2p_http_timer_t *stall_timer;
+    apr_time_t moved;            /* when bytes were last seen to move */
+    curl_off_t moved_bytes;
+    CURLcode result;
+    p2p_error_t *error;          /* what we ended it for ourselves; it wins over result */
+};
+
+/* The requests of one scheme, host and port; on the heap, gone when the last one is. */
+struct p2p_curl_origin_t {
+    p2p_curl_origin_t *next;
+    char *name;
+    int running;
+    int most; /* connections that a waiting one allows, or did */
+    p2p_curl_list_t waiting;
+};
+
+struct p2p_curl_loop_t {
+    p2p_http_t http; /* first: a p2p_http_t is one of these */
+    apr_pool_t *pool;
+    const p2p_clock_t *clock;
+    p2p_http_curl_settings_t settings;
+    CURLM *multi;
+    p2p_timers_t *timers;
+    p2p_curl_origin_t *origins;
+    p2p_curl_list_t running, ended;
+    int in_curl;              /* libcurl is calling us: nothing may be removed from it now */
+    int any_gone, any_resume; /* running has some with these flags */
+    CURL *idle[32];
+    int idle_count;
+};
+
+/* Gives the transfer an easy handle with everything set that its request asks for. */
+CURLcode p2p_curl_setup(p2p_http_transfer_t *t);
+
+/* The error that a transfer ended with, in its pool; NULL where an answer came whole. */
+const p2p_error_t *p2p_curl_outcome(p2p_http_transfer_t *t);
+
+#endif
