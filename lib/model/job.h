@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A batch job: one exchange of one member's record, its state and its counts. */
+#ifndef P2P_MODEL_JOB_H
+#define P2P_MODEL_JOB_H
+
+#include <apr_time.h>
+#include "base/json.h"
+
+typedef enum {
+    P2P_JOB_STARTING, P2P_JOB_STARTED, P2P_JOB_STOPPING, P2P_JOB_STOPPED, P2P_JOB_COMPLETED, P2P_JOB_FAILED,
+    P2P_JOB_ABANDONED, P2P_JOB_UNKNOWN
+} p2p_job_status_t;
+
+/* retrieved = written + duplicate + skipped + rejected + waiting, always; waiting is 0 at the end. */
+typedef struct p2p_job_counts_t {
+    apr_int64_t parts;     /* landed */
+    apr_int64_t retrieved; /* resources received, those of parts that have not landed included */
+    apr_int64_t written, duplicate, skipped, rejected;
+    apr_int64_t waiting;   /* received, their part not landed yet */
+    apr_int64_t bytes;     /* of landed parts, as decoded */
+} p2p_job_counts_t;
+
+/* A job as its row tells it; times are 0 where they have not come yet; text fields never NULL. Secrets are not here but in
+ * p2p_grant_t and p2p_job_order_t. */
+typedef struct p2p_job_t {
+    apr_int64_t id, version;
+    const char *uuid;
+    const char *kind;   /* "p2p-exchange" */
+    const char *target; /* URL of the target FHIR server it was made for */
+    apr_int64_t oidc_server_id;
+    apr_int64_t grant_id;
+    p2p_job_status_t status;
+    apr_time_t create_time, start_time, end_time, last_updated;
+    apr_int64_t attempt;     /* from 1 */
+    const char *task_id;     /* "" until the Task exists */
+    const char *error_code, *error_sentence; /* "" unless FAILED */
+    const char *error_detail; /* sealed */
+    const char *client;       /* who asked for it: r->user */
+    p2p_job_counts_t counts;
+    apr_int64_t epoch;        /* of the lease, as claimed */
+} p2p_job_t;
+
+/* "STARTING" … and back (P2P_JOB_UNKNOWN for anything else). */
+const char *p2p_job_status_name(p2p_job_status_t status);
+p2p_job_status_t p2p_job_status_parse(const char *name);
+
+/* Has it come to its end: STOPPED, COMPLETED, FAILED or ABANDONED? */
+int p2p_job_ended(p2p_job_status_t status);
+
+/* The guide's answer (batchJobId, batchStatus, startTime, createTime, endTime, lastUpdated, jobConfigurationName, taskId),
+ * then progress, and error where it FAILED. Owned by p. */
+json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job);
+
+#endif

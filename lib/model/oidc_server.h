@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A definition: where a source payer's authorization server and FHIR endpoint are (guide, "OIDC server definitions"). */
+#ifndef P2P_MODEL_OIDC_SERVER_H
+#define P2P_MODEL_OIDC_SERVER_H
+
+#include "base/json.h"
+#include "model/field_error.h"
+
+/* Text fields are never NULL; "" is blank. */
+typedef struct p2p_oidc_server_t {
+    apr_int64_t pid;     /* from 1; 0 before it is stored */
+    apr_int64_t version; /* its ETag */
+    const char *name;
+    const char *issuer; /* without trailing slash */
+    const char *id_namespace; /* the issuer at creation; derived ids rest on it */
+    const char *client_id, *client_secret;
+    const char *key_text, *key_file;
+    const char *auth_well_known, *scopes, *fhir_endpoint, *token_endpoint, *custom_token_params;
+    const char *response_type, *organization_id, *notes;
+    int archived;
+} p2p_oidc_server_t;
+
+/* Reads the guide's member names (and clientSecret, keyText, keyFile, notes) out of doc and applies every rule of a
+ * definition; each broken one is added to errors with its JSON pointer under prefix ("" or "/3"). Strings in p. */
+void p2p_oidc_server_read(apr_pool_t *p, json_object *doc, int allow_http, const char *prefix, p2p_oidc_server_t *server,
+                          apr_array_header_t *errors);
+
+/* The document of GET /api/oidc_servers/{id}: the guide's eleven members in the guide's order; no secret, key or note. Owned by p. */
+json_object *p2p_oidc_server_public(apr_pool_t *p, const p2p_oidc_server_t *server);
+
+/* {"pid":…,"name":…} for the list. */
+json_object *p2p_oidc_server_listed(apr_pool_t *p, const p2p_oidc_server_t *server);
+
+#endif

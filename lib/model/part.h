@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests of a job and the parts (pages) that their answers come in. */
+#ifndef P2P_MODEL_PART_H
+#define P2P_MODEL_PART_H
+
+#include <apr_tables.h>
+#include <apr_time.h>
+
+/* One part, as its row in p2p_part tells it. */
+typedef struct p2p_part_t {
+    int request;          /* number of the request in the job, from 0 */
+    int number;           /* number of the part in the request, from 0 */
+    const char *url;      /* where it was fetched (opened) */
+    const char *next_url; /* the next link, or "" at the end; known once it landed */
+    int landed;
+    apr_time_t received, mapped, landed_at;
+    apr_int64_t retrieved, written, duplicate, skipped, rejected, bytes;
+    const char *held;     /* base64 of 16 bytes for each resource first seen in it: see exchange/seen.h */
+    const char *sha256;   /* of the decoded body, hex */
+} p2p_part_t;
+
+/* One request and what is known of its parts. */
+typedef struct p2p_request_t {
+    int number;
+    const char *kind;          /* "pages" (a search or operation, all its pages) or "read" (one resource that was referred to) */
+    const char *url;           /* opened */
+    apr_array_header_t *parts; /* of p2p_part_t, by number */
+} p2p_request_t;
+
+/* A resource that the target refused or that was skipped, for the report. */
+typedef struct p2p_rejected_t {
+    int request, part;
+    const char *outcome;   /* "rejected" or "skipped" */
+    const char *type;      /* resource type */
+    const char *source_id; /* its id at the source (stored sealed) */
+    const char *code;      /* stable: "refused", "other-patient", "outcome" */
+    const char *detail;    /* the server's own words or "" (stored sealed) */
+    const char *body;      /* the resource itself where it was refused, for a later try (stored sealed, in rows of at most 256 KiB); or NULL */
+    apr_size_t body_len;
+} p2p_rejected_t;
+
+#endif

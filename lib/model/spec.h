@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The specification: every setting that the runner gets from httpd's configuration, as JSON on fd 3. Secrets are in it. */
+#ifndef P2P_MODEL_SPEC_H
+#define P2P_MODEL_SPEC_H
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/seal.h"
+
+typedef enum { P2P_AUTH_NONE, P2P_AUTH_BEARER, P2P_AUTH_BASIC, P2P_AUTH_CERTIFICATE } p2p_target_auth_kind_t;
+
+/* Strings live as long as the structure's pool; NULL where a thing is not set. */
+typedef struct p2p_spec_t {
+    const char *target;                    /* P2PTarget, without trailing slash */
+    p2p_target_auth_kind_t target_auth;    /* P2PTargetAuth */
+    const char *target_credential;         /* the token, or "user:password"; contents of the file, trimmed */
+    const char *target_cert, *target_key;  /* PEM text */
+    const char *ca_file;                   /* P2PCAFile */
+    p2p_keyring_t *keyring;                /* P2PSecretKeyFile */
+    const char *db_driver, *db_params;     /* DBDriver, DBDParams */
+    int allow_http;                        /* P2PAllowHttp */
+    int bundle_size;                       /* P2PBundleSize: resources in a Bundle, 100 */
+    apr_int64_t bundle_bytes;              /* P2PBundleBytes: 8 MiB */
+    int keep_unresolved;                   /* P2PUnresolvedReferences keep */
+    int follow_references;                 /* P2PFollowReferences: 200 a job */
+    int versioned_references;              /* P2PVersionedReferences: On */
+    int record_rejected;                   /* P2PRejected record */
+    int source_connections, target_connections; /* 4, 4 */
+    int jobs_per_runner;                   /* 16 */
+    apr_int64_t memory;                    /* P2PMemory: 32 MiB */
+    const char *spool_dir;                 /* P2PSpool */
+    apr_int64_t spool_bytes;               /* 2 GiB */
+    apr_int64_t body_limit;                /* P2PBodyLimit: 1 MiB (httpd's own) */
+    int runners;                           /* P2PRunners: 1 (httpd's own) */
+    const char *instance;                  /* a UUID of this httpd parent's life */
+    int slot;                              /* which of its runners, from 0 */
+    const char *log_level;                 /* httpd's word */
+} p2p_spec_t;
+
+/* Every setting at its default, an empty key ring; in p. */
+p2p_spec_t *p2p_spec_make(apr_pool_t *p);
+
+/* As JSON text in p. */
+const char *p2p_spec_print(apr_pool_t *p, const p2p_spec_t *spec);
+
+/* Back again; errors: P2P_E_INVALID "bad-spec" naming the member. */
+p2p_error_t *p2p_spec_parse(apr_pool_t *p, const char *text, apr_size_t len, p2p_spec_t **spec);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An order becomes a job: binding, grant, job and requests in one transaction. Rows are taken in this order,
+ * here as in job_end.c, so that two transactions wait for each other and never deadlock. */
+#include "store/job_store.h"
+
+#include <string.h>
+#include <apr_strings.h>
+#include "store/grant_private.h"
+#include "store/job_private.h"
+#include "store/sealed.h"
+
+typedef struct enqueue_t {
+    const p2p_keyring_t *keyring;
+    const char *target;
+    const p2p_oidc_server_t *server;
+    const p2p_job_order_t *order;
+    const char *client;
+    apr_int64_t job_id, grant_id, binding_id; /* taken beforehand */
+    const char *uuid;
+    p2p_job_t **job;
+} enqueue_t;
+
+static const char *source_hash(apr_pool_t *p, const enqueue_t *e, int key)
+{
+    if (!*e->order->source_patient) return "";
+    return p2p_keyed_hash(p, e->keyring, key, "source-patient",
+                          apr_psprintf(p, "%" APR_INT64_T_FMT " %s", e->server->pid,
+                                       e->order->source_patient));
+}
+
+/* Is the source patient bound already, and to whom? *found is 0 where not. */
+static p2p_error_t *check_binding(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e, int *found)
+{
+    p2p_rows_t rows;
+    const char *bound;
+
+    *found = 0;
+    for (int key = 0; !*found && key < p2p_keyring_count(e->keyring); key++) {
+        P2P_TRY(p2p_db_select(db, p, P2P_SQL_BINDING_GET, &rows, e->target, e->server->pid,
+                              source_hash(p, e, key)));
+        *found = rows.count;
+    }
+    if (!*found) return NULL;
+    P2P_TRY(p2p_unseal_column(p, e->keyring, "p2p_binding", "target_patient", p2p_rows_int(&rows, 0, 0),
+                              rows.cell[0][1], &bound));
+    if (!strcmp(bound, e->order->target_patient)) return NULL;
+    return p2p_error_make(p, P2P_E_CONFLICT, "bound-to-another",
+                          "The source patient is bound to another target patient; an administrator can unbind it.");
+}
+
+static p2p_error_t *bind_patient(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
+{
+    const char *sealed;
+    int found, changed;
+
+    P2P_TRY(check_binding(db, p, e, &found));
+    if (found) return NULL;
+    P2P_TRY(p2p_seal_column(p, e->keyring, "p2p_binding", "target_patient", e->binding_id,
+                            e->order->target_patient,
+                            &sealed));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_BINDING_INSERT, &changed, e->binding_id, e->target, e->server->pid,
+                        source_hash(p, e, 0), sealed));
+    return changed ? NULL : check_binding(db, p, e, &found);
+}
+
+static p2p_error_t *check_running(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
+{
+    p2p_rows_t rows;
+
+    for (int key = 0; key < p2p_keyring_count(e->keyring); key++) {
+        P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_ACTIVE, &rows, e->target, e->server->pid,
+                              source_hash(p, e, key)));
+        if (!rows.count) continue;
+        *e->job = p2p_job_from_row(p, &rows, 0);
+        return p2p_error_make(p, P2P_E_CONFLICT, "already-running",
+                              "An exchange of this member from this source payer is under way: batch job %" APR_INT64_T_FMT
+                              ".", (*e->job)->id);
+    }
+    return NULL;
+}
+
+/* The grant was there before: held until the end of the transaction, so that no ending job erases it
+ * meanwhile. */
+static p2p_error_t *join_grant(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
+{
+    p2p_grant_t *grant;
+
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_GRANT_LOCK, NULL, e->grant_id));
+    P2P_TRY(p2p_grant_get(db, p, e->keyring, e->grant_id, &grant));
+    if (grant->ended) {
+        return p2p_error_make(p, P2P_E_INVALID, "grant-ended",
+                              "This refresh token was used up by an earlier job: the member has to authorise again.");
+    }
+    if (*grant->access_token || !*e->order->access_token) return NULL;
+    return p2p_grant_set_access(db, p, e->keyring, e->grant_id, e->order->access_token);
+}
+
+static p2p_error_t *take_grant(p2p_db_t *db, apr_pool_t *p, enqueue_t *e)
+{
+    p2p_grant_t grant = {.id = e->grant_id, .oidc_server_id = e->server->pid, .kind = "refresh-token",
+                         .access_token = e->order->access_token, .refresh_token = e->order->refresh_token};
+    apr_int64_t known = 0;
+    int changed = 1;
+
+    P2P_TRY(p2p_grant_find(db, p, e->keyring, e->server->pid, e->order->refresh_token, &known));
+    if (!known && *e->order->refresh_token) {
+        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_ALIAS_INSERT, &changed,
+                            p2p_grant_alias(p, e->keyring, 0, e->server->pid,
+                                            e->order->refresh_token), e->grant_id));
+        /* Another job with the same token was faster. */
+        if (!changed) P2P_TRY(p2p_grant_find(db, p, e->keyring, e->server->pid, e->order->refresh_token,
+                                             &known));
+    }
+    if (!known) return p2p_grant_create(db, p, e->keyring, &grant);
+    e->grant_id = known;
+    return join_grant(db, p, e);
+}
+
+static p2p_error_t *insert_job(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
+{
+    const char *source, *target;
+    int changed;
+
+    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "source_patient", e->job_id,
+                            e->order->source_patient,
+                            &source));
+    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "target_patient", e->job_id,
+                            e->order->target_patient,
+                            &target));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, "p2p-exchange", e->target,
+                        e->server->pid, e->grant_id, e->client, source_hash(p, e, 0), source, target,
+                        e->order->organization));
+    if (changed) return NULL;
+    /* Somebody else's job for the same member came in between. */
+    P2P_TRY(check_running(db, p, e));
+    return p2p_error_make(p, P2P_E_UNAVAILABLE, "database-away", "The job could not be stored; try again.");
+}
+
+static p2p_error_t *enqueue(p2p_db_t *db, apr_pool_t *p, void *baton)
+{
+    enqueue_t *e = baton;
+    const apr_array_header_t *urls = e->order->urls;
+
+    if (*e->order->source_patient) {
+        P2P_TRY(bind_patient(db, p, e));
+        P2P_TRY(check_running(db, p, e));
+    }
+    P2P_TRY(take_grant(db, p, e));
+    P2P_TRY(insert_job(db, p, e));
+    for (int i = 0; i < urls->nelts; i++) {
+        P2P_TRY(p2p_job_insert_request(db, p, e->keyring, e->job_id, i, "pages",
+                                       APR_ARRAY_IDX(urls, i, const char *)));
+    }
+    return p2p_job_get(db, p, e->server->pid, e->job_id, e->job);
+}
+
+p2p_error_t *p2p_job_enqueue(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target,
+                             const p2p_oidc_server_t *server, const p2p_job_order_t *order, const char *client,
+                             p2p_job_t **job)
+{
+    enqueue_t e = {.keyring = keyring, .target = target, .server = server, .order = order, .client = client,
+                   .job = job};
+
+    *job = NULL;
+    P2P_TRY(p2p_uuid4(p, &e.uuid));
+    /* Outside the transaction, so that counters are not what requests queue up for. */
+    P2P_TRY(p2p_db_next_id(db, p, "binding", &e.binding_id));
+    P2P_TRY(p2p_db_next_id(db, p, "grant", &e.grant_id));
+    P2P_TRY(p2p_db_next_id(db, p, "job", &e.job_id));
+    return p2p_db_transaction(db, p, enqueue, &e);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the job store share; nobody else includes it. */
+#ifndef P2P_STORE_JOB_PRIVATE_H
+#define P2P_STORE_JOB_PRIVATE_H
+
+#include "store/job_store.h"
+
+#define P2P_JOB_TABLE "p2p_job"
+
+/* A row in the order of sql.c's JOB_COLUMNS, in p. */
+p2p_job_t *p2p_job_from_row(apr_pool_t *p, const p2p_rows_t *rows, int row);
+
+/* The requests of an order or those added later, in the open transaction. */
+p2p_error_t *p2p_job_insert_request(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,
+                                    apr_int64_t job_id,
+                                    int number, const char *kind, const char *url);
+
+/* P2P_E_LOST "lease-lost". */
+p2p_error_t *p2p_job_lost(apr_pool_t *p);
+
+/* Parts without held from the columns of sql.c's PART_COLUMNS; URLs opened. */
+p2p_error_t *p2p_part_from_row(apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t job_id,
+                               const p2p_rows_t *rows,
+                               int row, p2p_part_t *part);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs: enqueued by httpd, claimed and kept under lease by a runner, ended with their grant. */
+#ifndef P2P_STORE_JOB_STORE_H
+#define P2P_STORE_JOB_STORE_H
+
+#include "base/seal.h"
+#include "model/grant.h"
+#include "model/job.h"
+#include "model/job_order.h"
+#include "model/part.h"
+#include "store/db.h"
+
+/* Enqueues an exchange: binding, grant (found again by its refresh token, else new), job, requests; one
+ * transaction. Errors: P2P_E_CONFLICT "bound-to-another" (the source patient is bound to another target
+ * patient) or "already-running" (same member and source; *job is then the running one); P2P_E_INVALID
+ * "grant-ended" (authorise again). */
+p2p_error_t *p2p_job_enqueue(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target,
+                             const p2p_oidc_server_t *server, const p2p_job_order_t *order, const char *client,
+                             p2p_job_t **job);
+
+/* One job of a definition. Errors: P2P_E_NOT_FOUND "no-such-job". */
+p2p_error_t *p2p_job_get(p2p_db_t *db, apr_pool_t *p, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
+
+/* Takes the next job for this target: one that is queued (of the source payer with the fewest running the
+ * oldest), or one whose owner's lease ran out. *job is NULL where there is none. A job in STOPPING whose
+ * owner is gone becomes STOPPED here. */
+p2p_error_t *p2p_job_claim(p2p_db_t *db, apr_pool_t *p, const char *target, const char *owner,
+                           p2p_job_t **job);
+
+/* What a claimed job works with, opened: the order (without URLs), and its requests with all parts known so
+ * far (array of p2p_request_t). Landed parts come with held. */
+p2p_error_t *p2p_job_load(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
+                          p2p_job_order_t *order, apr_array_header_t **requests);
+
+/* From here every call repeats the lease: P2P_E_LOST "lease-lost" where owner and job->epoch are not the
+ * row's any more, and then nothing was changed. */
+
+/* Notes parts in one transaction: part rows (inserted or updated by job, request and number), new requests
+ * ("read"), rejected rows, and adds the parts' counts to the job's where a part landed. parts is of p2p_part_t *,
+ * requests of p2p_request_t * that are new (or NULL), rejected of p2p_rejected_t * (or NULL), of parts that land in
+ * this call. Parts that are noted before they landed have landed = 0. A part that has landed never changes again: the
+ * same call once more (after a COMMIT that may have been lost) changes nothing. */
+p2p_error_t *p2p_job_note_parts(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,
+                                const p2p_job_t *job,
+                                const char *owner, const apr_array_header_t *parts, const apr_array_header_t *requests,
+                                const apr_array_header_t *rejected);
+
+/* Live progress, at most once a second: resources received whose part has not landed. *stopping tells whether
+ * somebody wants the job stopped. */
+p2p_error_t *p2p_job_progress(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,
+                              apr_int64_t waiting,
+                              int *stopping);
+
+/* The id of the job's Task at the target. */
+p2p_error_t *p2p_job_set_task(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,
+                              const char *task_id);
+
+/* Ends the job: COMPLETED (error NULL), FAILED with the error (detail sealed), or STOPPED; waiting 0, parts'
+ * hashes deleted; the grant's tokens are erased where no other job holds it, bar the refresh token of a
+ * FAILED or STOPPED job. */
+p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
+                            const char *owner, p2p_job_status_t status, const p2p_error_t *error);
+
+/* Gives the lease back, the job is to be claimed again by anyone at once. */
+p2p_error_t *p2p_job_release(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner);
+
+/* The report, a page at a time: parts (without held) and rejected rows of a job, the sealed members opened.
+ * Arrays of p2p_part_t and p2p_rejected_t (without body). offset and limit count rows of each. */
+p2p_error_t *p2p_job_report(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t job_id,
+                            int offset,
+                            int limit, apr_array_header_t **parts, apr_array_header_t **rejected);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The schema, step by step. TEXT and BIGINT only, so that one schema serves both databases; times are
+ * microseconds. */
+#include "store/migrate.h"
+
+#include <apr_strings.h>
+#include "store/db_private.h"
+
+#define TEXT_COLUMN " TEXT NOT NULL DEFAULT ''"
+#define NUMBER_COLUMN " BIGINT NOT NULL DEFAULT 0"
+
+/* Schema 1, a statement each. What is sealed opens only in its own table, column and row. */
+static const char *const schema_1[] = {
+    "CREATE TABLE p2p_schema (id BIGINT NOT NULL PRIMARY KEY, version" NUMBER_COLUMN ")",
+    "INSERT INTO p2p_schema (id, version) VALUES (1, 0)",
+
+    "CREATE TABLE p2p_counter (name TEXT NOT NULL PRIMARY KEY, value" NUMBER_COLUMN ")",
+
+    "CREATE TABLE p2p_oidc_server (pid BIGINT NOT NULL PRIMARY KEY, version" NUMBER_COLUMN ", name" TEXT_COLUMN ", "
+    "issuer TEXT NOT NULL UNIQUE, id_namespace" TEXT_COLUMN ", client_id" TEXT_COLUMN ", "
+    "client_secret" TEXT_COLUMN ", key_text" TEXT_COLUMN ", key_file" TEXT_COLUMN ", " /* these three sealed */
+    "auth_well_known" TEXT_COLUMN ", scopes" TEXT_COLUMN ", fhir_endpoint" TEXT_COLUMN ", "
+    "token_endpoint" TEXT_COLUMN ", custom_token_params" TEXT_COLUMN ", response_type" TEXT_COLUMN ", "
+    "organization_id" TEXT_COLUMN ", notes" TEXT_COLUMN ", archived" NUMBER_COLUMN ", last_updated" NUMBER_COLUMN ")",
+
+    "CREATE TABLE p2p_grant (id BIGINT NOT NULL PRIMARY KEY, version" NUMBER_COLUMN ", oidc_server_id" NUMBER_COLUMN
+    ", kind" TEXT_COLUMN ", access_token" TEXT_COLUMN ", refresh_token" TEXT_COLUMN ", " /* sealed */
+    "access_expires" NUMBER_COLUMN ", ended" NUMBER_COLUMN ", refresh_owner" TEXT_COLUMN
+    ", refresh_until" NUMBER_COLUMN ", last_updated" NUMBER_COLUMN ")",
+
+    /* The keyed hash of every refresh token ever seen. */
+    "CREATE TABLE p2p_grant_alias (hash TEXT NOT NULL PRIMARY KEY, grant_id" NUMBER_COLUMN
+    ", create_time" NUMBER_COLUMN ")",
+
+    /* source_hash: keyed hash of definition and source patient; target_patient sealed. */
+    "CREATE TABLE p2p_binding (id BIGINT NOT NULL PRIMARY KEY, target" TEXT_COLUMN ", oidc_server_id" NUMBER_COLUMN
+    ", source_hash" TEXT_COLUMN ", target_patient" TEXT_COLUMN ", create_time" NUMBER_COLUMN
+    ", UNIQUE (target, oidc_server_id, source_hash))",
+
+    /* source_patient, target_patient and error_detail are sealed. retrieved counts landed parts only. */
+    "CREATE TABLE p2p_job (id BIGINT NOT NULL PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, version" NUMBER_COLUMN
+    ", kind" TEXT_COLUMN ", target" TEXT_COLUMN ", oidc_server_id" NUMBER_COLUMN ", grant_id" NUMBER_COLUMN
+    ", client" TEXT_COLUMN ", source_hash" TEXT_COLUMN ", source_patient" TEXT_COLUMN ", target_patient" TEXT_COLUMN
+    ", organization" TEXT_COLUMN ", status" TEXT_COLUMN ", attempt" NUMBER_COLUMN ", create_time" NUMBER_COLUMN
+    ", start_time" NUMBER_COLUMN ", end_time" NUMBER_COLUMN ", last_updated" NUMBER_COLUMN ", task_id" TEXT_COLUMN
+    ", error_code" TEXT_COLUMN ", error_sentence" TEXT_COLUMN ", error_detail" TEXT_COLUMN ", parts" NUMBER_COLUMN
+    ", retrieved" NUMBER_COLUMN ", written" NUMBER_COLUMN ", duplicate" NUMBER_COLUMN ", skipped" NUMBER_COLUMN
+    ", rejected" NUMBER_COLUMN ", waiting" NUMBER_COLUMN ", bytes" NUMBER_COLUMN ", lease_owner" TEXT_COLUMN
+    ", lease_epoch" NUMBER_COLUMN ")",
+    /* Claims go through it, whatever the number of jobs; what changes every second is in no index. */
+    "CREATE INDEX p2p_job_queue ON p2p_job (target, status, oidc_server_id, id)",
+    "CREATE UNIQUE INDEX p2p_job_active ON p2p_job (target, oidc_server_id, source_hash) "
+    "WHERE status IN ('STARTING', 'STARTED', 'STOPPING') AND source_hash <> ''",
+    "CREATE INDEX p2p_job_grant ON p2p_job (grant_id)",
+    "CREATE INDEX p2p_job_server ON p2p_job (oidc_server_id, id)",
+
+    "CREATE TABLE p2p_request (job_id BIGINT NOT NULL REFERENCES p2p_job (id) ON DELETE CASCADE, number" NUMBER_COLUMN
+    ", kind" TEXT_COLUMN ", url" TEXT_COLUMN ", PRIMARY KEY (job_id, number))", /* url sealed */
+
+    /* url and next_url are sealed. */
+    "CREATE TABLE p2p_part (job_id BIGINT NOT NULL REFERENCES p2p_job (id) ON DELETE CASCADE, request" NUMBER_COLUMN
+    ", number" NUMBER_COLUMN ", url" TEXT_COLUMN ", next_url" TEXT_COLUMN ", landed" NUMBER_COLUMN
+    ", received" NUMBER_COLUMN ", mapped" NUMBER_COLUMN ", landed_at" NUMBER_COLUMN ", retrieved" NUMBER_COLUMN
+    ", written" NUMBER_COLUMN ", duplicate" NUMBER_COLUMN ", skipped" NUMBER_COLUMN ", rejected" NUMBER_COLUMN
+    ", bytes" NUMBER_COLUMN ", sha256" TEXT_COLUMN ", held" TEXT_COLUMN ", PRIMARY KEY (job_id, request, number))",
+
+    /* source_id, detail and body are sealed; a body goes on in further chunks. */
+    "CREATE TABLE p2p_rejected (job_id BIGINT NOT NULL REFERENCES p2p_job (id) ON DELETE CASCADE, request" NUMBER_COLUMN
+    ", part" NUMBER_COLUMN ", number" NUMBER_COLUMN ", chunk" NUMBER_COLUMN ", outcome" TEXT_COLUMN ", type" TEXT_COLUMN
+    ", source_id" TEXT_COLUMN ", code" TEXT_COLUMN ", detail" TEXT_COLUMN ", body" TEXT_COLUMN
+    ", PRIMARY KEY (job_id, request, part, number, chunk))",
+
+    /* Narrow, and lease_until in no index: a heartbeat is a HOT update. */
+    "CREATE TABLE p2p_runner (owner TEXT NOT NULL PRIMARY KEY, instance" TEXT_COLUMN ", slot" NUMBER_COLUMN
+    ", host" TEXT_COLUMN ", pid" NUMBER_COLUMN ", target" TEXT_COLUMN ", start_time" NUMBER_COLUMN
+    ", lease_until" NUMBER_COLUMN ")",
+
+    "UPDATE p2p_schema SET version = 1 WHERE id = 1",
+    NULL,
+};
+
+static const char *const *const steps[P2P_SCHEMA] = {schema_1};
+
+/* *version is 0 where there is no schema. */
+static p2p_error_t *read_version(p2p_db_t *db, apr_pool_t *p, int *version)
+{
+    p2p_rows_t rows;
+
+    *version = 0;
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_TABLE_EXISTS, &rows, "p2p_schema"));
+    if (p2p_rows_int(&rows, 0, 0) == 0) return NULL;
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_SCHEMA_VERSION, &rows));
+    if (rows.count) *version = (int)p2p_rows_int(&rows, 0, 0);
+    return NULL;
+}
+
+typedef struct migration_t {
+    int from, to;
+} migration_t;
+
+/* SQLite's statements break when the schema changes under a runner's feet. */
+static p2p_error_t *check_runners(p2p_db_t *db, apr_pool_t *p)
+{
+    p2p_rows_t rows;
+
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_TABLE_EXISTS, &rows, "p2p_runner"));
+    if (p2p_rows_int(&rows, 0, 0) == 0) return NULL;
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_RUNNER_ALIVE, &rows));
+    if (p2p_rows_int(&rows, 0, 0) == 0) return NULL;
+    return p2p_error_make(p, P2P_E_CONFLICT, "runner-alive",
+                          "A runner is at work on this SQLite database: stop httpd, wait 15 seconds, and run migrate again.");
+}
+
+static p2p_error_t *take_steps(p2p_db_t *db, apr_pool_t *p, void *baton)
+{
+    migration_t *migration = baton;
+
+    /* Two migrations at a time wait for each other; on SQLite BEGIN IMMEDIATE sees to it. */
+    if (p2p_db_is_pgsql(db)) P2P_TRY(p2p_db_run(db, p, "SELECT pg_advisory_xact_lock(7832710)"));
+    P2P_TRY(read_version(db, p, &migration->from));
+    migration->to = migration->from;
+    if (migration->from >= P2P_SCHEMA) return NULL;
+    if (!p2p_db_is_pgsql(db)) P2P_TRY(check_runners(db, p));
+    for (int step = migration->from; step < P2P_SCHEMA; step++) {
+        for (const char *const *sql = steps[step]; *sql; sql++) P2P_TRY(p2p_db_run(db, p, *sql));
+    }
+    migration->to = P2P_SCHEMA;
+    return NULL;
+}
+
+p2p_error_t *p2p_migrate(p2p_db_t *db, apr_pool_t *p, int *from, int *to)
+{
+    migration_t migration = {0, 0};
+
+    P2P_TRY(p2p_db_transaction(db, p, take_steps, &migration));
+    *from = migration.from;
+    *to = migration.to;
+    return NULL;
+}
+
+p2p_error_t *p2p_schema_check(p2p_db_t *db, apr_pool_t *p)
+{
+    int version;
+
+    P2P_TRY(read_version(db, p, &version));
+    if (version == 0) {
+        return p2p_error_make(p, P2P_E_CONFLICT, "schema-missing",
+                              "The database has no schema yet: run p2p-runner migrate.");
+    }
+    if (version < P2P_SCHEMA) {
+        return p2p_error_make(p, P2P_E_CONFLICT, "schema-unknown",
+                              "The database has schema %d, this program needs %d: run p2p-runner migrate.", version,
+                              P2P_SCHEMA);
+    }
+    if (version > P2P_SCHEMA + 1) {
+        return p2p_error_make(p, P2P_E_CONFLICT, "schema-unknown",
+                              "The database has schema %d, this program knows %d: install the newer program.", version,
+                              P2P_SCHEMA);
+    }
+    return NULL;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of statements. A place that knows a table's columns is here, in migrate.c, or in that table's
+ * store. */
+#include "store/sql.h"
+
+#include <string.h>
+#include <apr_strings.h>
+
+#define SERVER_COLUMNS                                                                             \
+    "pid, version, name, issuer, id_namespace, client_id, client_secret, key_text, key_file, "     \
+    "auth_well_known, scopes, fhir_endpoint, token_endpoint, custom_token_params, response_type, " \
+    "organization_id, notes, archived"
+
+#define JOB_COLUMNS                                                                                   \
+    "id, version, uuid, kind, target, oidc_server_id, grant_id, status, create_time, start_time, "    \
+    "end_time, last_updated, attempt, task_id, error_code, error_sentence, error_detail, client, "    \
+    "parts, retrieved, written, duplicate, skipped, rejected, waiting, bytes, lease_epoch"
+
+#define PART_COLUMNS                                                                              \
+    "request, number, url, next_url, landed, received, mapped, landed_at, retrieved, written, "   \
+    "duplicate, skipped, rejected, bytes, sha256"
+
+/* The states of a job that has not ended; p2p_job_active, the unique index, says the same. */
+#define ACTIVE "status IN ('STARTING', 'STARTED', 'STOPPING')"
+
+/* A job is nobody's when its owner has no row of its own among the runners, or one whose lease ran out. */
+#define NOBODYS "NOT EXISTS (SELECT 1 FROM p2p_runner r WHERE r.owner = j.lease_owner AND r.lease_until > {now})"
+
+/* What every write of a running job repeats. */
+#define FENCE "id = %lld AND lease_owner = %s AND lease_epoch = %lld AND status IN ('STARTED', 'STOPPING')"
+
+#define TOUCH "version = version + 1, last_updated = {now}"
+
+/* What a claim changes, whether the job was queued or left behind. */
+#define TAKE                                                                                      \
+    "lease_owner = %s, lease_epoch = lease_epoch + 1, " TOUCH ", waiting = 0, "                   \
+    "start_time = CASE WHEN start_time = 0 THEN {now} ELSE start_time END"
+
+static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
+    [P2P_SQL_NOW] = {"p2p_now", "SELECT {now}", "", 1},
+    [P2P_SQL_BEGIN] = {"p2p_begin", "{begin}", "", 0},
+    [P2P_SQL_COMMIT] = {"p2p_commit", "COMMIT", "", 0},
+    [P2P_SQL_ROLLBACK] = {"p2p_rollback", "ROLLBACK", "", 0},
+    [P2P_SQL_COUNTER_ADD] = {"p2p_counter_add",
+        "INSERT INTO p2p_counter (name, value) VALUES (%s, %lld) "
+        "ON CONFLICT (name) DO UPDATE SET value = p2p_counter.value + excluded.value RETURNING value", "si", 1},
+    [P2P_SQL_TABLE_EXISTS] = {"p2p_table_exists", "SELECT COUNT(*) FROM {tables} t WHERE t.name = %s", "s",
+                              1},
+    [P2P_SQL_SCHEMA_VERSION] = {"p2p_schema_version", "SELECT version FROM p2p_schema WHERE id = 1", "", 1},
+    [P2P_SQL_RUNNER_ALIVE] = {"p2p_runner_alive",
+        "SELECT COUNT(*) FROM p2p_runner WHERE lease_until > {now}", "", 1},
+
+    [P2P_SQL_SERVER_LIST] = {"p2p_server_list",
+        "SELECT pid, name FROM p2p_oidc_server WHERE archived = 0 ORDER BY pid", "", 2},
+    [P2P_SQL_SERVER_GET] = {"p2p_server_get",
+        "SELECT " SERVER_COLUMNS " FROM p2p_oidc_server WHERE pid = %lld", "i", 18},
+    [P2P_SQL_SERVER_BY_ISSUER] = {"p2p_server_by_issuer",
+        "SELECT " SERVER_COLUMNS " FROM p2p_oidc_server WHERE issuer = %s", "s", 18},
+    [P2P_SQL_SERVER_INSERT] = {"p2p_server_insert",
+        "INSERT INTO p2p_oidc_server (pid, name, issuer, id_namespace, client_id, client_secret, key_text, "
+        "key_file, "
+        "auth_well_known, scopes, fhir_endpoint, token_endpoint, custom_token_params, response_type, "
+        "organization_id, "
+        "notes, version, archived, last_updated) "
+        "VALUES (%lld, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1, 0, {now}) "
+        "ON CONFLICT (issuer) DO NOTHING", "isssssssssssssss", 0},
+    [P2P_SQL_SERVER_UPDATE] = {"p2p_server_update",
+        "UPDATE p2p_oidc_server SET name = %s, client_id = %s, client_secret = %s, key_text = %s, key_file "
+        "= %s, "
+        "auth_well_known = %s, scopes = %s, fhir_endpoint = %s, token_endpoint = %s, custom_token_params = "
+        "%s, "
+        "response_type = %s, organization_id = %s, notes = %s, archived = 0, " TOUCH
+        " WHERE pid = %lld AND version = %lld", "sssssssssssssii", 0},
+
+    [P2P_SQL_GRANT_GET] = {"p2p_grant_get",
+        "SELECT id, version, oidc_server_id, kind, access_token, refresh_token, access_expires, ended "
+        "FROM p2p_grant WHERE id = %lld", "i", 8},
+    /* Changes nothing but holds the row until the end of the transaction. */
+    [P2P_SQL_GRANT_LOCK] = {"p2p_grant_lock", "UPDATE p2p_grant SET kind = kind WHERE id = %lld", "i", 0},
+    [P2P_SQL_GRANT_INSERT] = {"p2p_grant_insert",
+        "INSERT INTO p2p_grant (id, oidc_server_id, kind, access_token, refresh_token, version, "
+        "last_updated) "
+        "VALUES (%lld, %lld, %s, %s, %s, 1, {now})", "iisss", 0},
+    [P2P_SQL_GRANT_SET_ACCESS] = {"p2p_grant_set_access",
+        "UPDATE p2p_grant SET access_token = %s, access_expires = 0, " TOUCH " WHERE id = %lld AND ended = "
+        "0", "si", 0},
+    [P2P_SQL_GRANT_BEGIN_REFRESH] = {"p2p_grant_begin_refresh",
+        "UPDATE p2p_grant SET refresh_owner = %s, refresh_until = {now} + 60000000 WHERE id = %lld AND "
+        "version = %lld "
+        "AND ended = 0 AND (refresh_owner = '' OR refresh_until <= {now})", "sii", 0},
+    [P2P_SQL_GRANT_END_REFRESH] = {"p2p_grant_end_refresh",
+        "UPDATE p2p_grant SET access_token = %s, access_expires = %lld, "
+        "refresh_token = CASE WHEN %s = '' THEN refresh_token ELSE %s END, refresh_owner = '', "
+        "refresh_until = 0, " TOUCH
+        " WHERE id = %lld AND refresh_owner = %s AND ended = 0", "sissis", 0},
+    [P2P_SQL_GRANT_ABANDON_REFRESH] = {"p2p_grant_abandon_refresh",
+        "UPDATE p2p_grant SET refresh_owner = '', refresh_until = 0 WHERE id = %lld AND refresh_owner = "
+        "%s", "is", 0},
+    [P2P_SQL_GRANT_END] = {"p2p_grant_end",
+        "UPDATE p2p_grant SET refresh_owner = '', refresh_until = 0, ended = 1, access_token = '', "
+        "refresh_token = '', "
+        "access_expires = 0, " TOUCH " WHERE id = %lld AND refresh_owner = %s", "is", 0},
+    /* Where no job is active: erases the tokens, bar the refresh token of a job that can be restarted. */
+    [P2P_SQL_GRANT_ERASE] = {"p2p_grant_erase",
+        "UPDATE p2p_grant SET access_token = '', access_expires = 0, "
+        "refresh_token = CASE WHEN EXISTS (SELECT 1 FROM p2p_job j WHERE j.grant_id = p2p_grant.id "
+        "AND j.status IN ('FAILED', 'STOPPED')) THEN refresh_token ELSE '' END, "
+        "ended = CASE WHEN refresh_token <> '' AND EXISTS (SELECT 1 FROM p2p_job j WHERE j.grant_id = "
+        "p2p_grant.id "
+        "AND j.status IN ('FAILED', 'STOPPED')) THEN ended ELSE 1 END, " TOUCH
+        " WHERE id = %lld AND NOT EXISTS (SELECT 1 FROM p2p_job j WHERE j.grant_id = p2p_grant.id AND j." ACTIVE ")",
+        "i", 0},
+    [P2P_SQL_ALIAS_GET] = {"p2p_alias_get", "SELECT grant_id FROM p2p_grant_alias WHERE hash = %s", "s", 1},
+    [P2P_SQL_ALIAS_INSERT] = {"p2p_alias_insert",
+        "INSERT INTO p2p_grant_alias (hash, grant_id, create_time) VALUES (%s, %lld, {now}) "
+        "ON CONFLICT (hash) DO NOTHING", "si", 0},
+
+    [P2P_SQL_BINDING_GET] = {"p2p_binding_get",
+        "SELECT id, target_patient FROM p2p_binding WHERE target = %s AND oidc_server_id = %lld AND "
+        "source_hash = %s",
+        "sis", 2},
+    [P2P_SQL_BINDING_INSERT] = {"p2p_binding_insert",
+        "INSERT INTO p2p_binding (id, target, oidc_server_id, source_hash, target_patient, create_time) "
+        "VALUES (%lld, %s, %lld, %s, %s, {now}) ON CONFLICT (target, oidc_server_id, source_hash) DO NOTHING",
+        "isiss", 0},
+
+    [P2P_SQL_JOB_GET] = {"p2p_job_get",
+        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND id = %lld", "ii", 27},
+    [P2P_SQL_JOB_ACTIVE] = {"p2p_job_active",
+        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE target = %s AND oidc_server_id = %lld AND source_hash = "
+        "%s AND "
+        ACTIVE " AND source_hash <> ''", "sis", 27},
+    [P2P_SQL_JOB_INSERT] = {"p2p_job_insert",
+        "INSERT INTO p2p_job (id, uuid, kind, target, oidc_server_id, grant_id, client, source_hash, "
+        "source_patient, "
+        "target_patient, organization, version, status, attempt, create_time, last_updated) "
+        "VALUES (%lld, %s, %s, %s, %lld, %lld, %s, %s, %s, %s, %s, 1, 'STARTING', 1, {now}, {now}) "
+        "ON CONFLICT DO NOTHING", "isssiisssss", 0},
+    [P2P_SQL_JOB_ORDER] = {"p2p_job_order",
+        "SELECT grant_id, source_patient, target_patient, organization FROM p2p_job WHERE id = %lld", "i", 4},
+    /* The source payers that have something queued, fewest running first. The recursion steps from payer to
+     * payer through the index p2p_job_queue: its cost is the number of payers, whatever the length of the
+     * queue. */
+    [P2P_SQL_JOB_PAYERS] = {"p2p_job_payers",
+        "WITH RECURSIVE payer (server) AS ("
+        "SELECT MIN(q.oidc_server_id) FROM p2p_job q WHERE q.target = %s AND q.status = 'STARTING' "
+        "UNION ALL "
+        "SELECT (SELECT MIN(q.oidc_server_id) FROM p2p_job q WHERE q.target = %s AND q.status = 'STARTING' "
+        "AND q.oidc_server_id > payer.server) FROM payer WHERE payer.server IS NOT NULL) "
+        "SELECT payer.server, "
+        "(SELECT COUNT(*) FROM p2p_job q WHERE q.target = %s AND q.status = 'STARTED' AND q.oidc_server_id "
+        "= payer.server) "
+        "+ (SELECT COUNT(*) FROM p2p_job q WHERE q.target = %s AND q.status = 'STOPPING' "
+        "AND q.oidc_server_id = payer.server) AS running, "
+        "(SELECT MIN(q.id) FROM p2p_job q WHERE q.target = %s AND q.status = 'STARTING' "
+        "AND q.oidc_server_id = payer.server) AS oldest "
+        "FROM payer WHERE payer.server IS NOT NULL ORDER BY running, oldest LIMIT 16", "sssss", 3},
+    [P2P_SQL_JOB_CLAIM] = {"p2p_job_claim",
+        "UPDATE p2p_job SET status = 'STARTED', " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE "
+        "j.target = %s "
+        "AND j.status = 'STARTING' AND j.oidc_server_id = %lld ORDER BY j.id LIMIT 1 {skip_locked}) "
+        "RETURNING " JOB_COLUMNS, "ssi", 27},
+    [P2P_SQL_JOB_TAKE_OVER] = {"p2p_job_take_over",
+        "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE j.target = %s "
+        "AND j.status = 'STARTED' AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 {skip_locked}) "
+        "RETURNING " JOB_COLUMNS, "ss", 27},
+    [P2P_SQL_JOB_ORPHANS] = {"p2p_job_orphans",
+        "SELECT j.id, j.grant_id, j.lease_owner, j.lease_epoch FROM p2p_job j WHERE j.target = %s "
+        "AND j.status = 'STOPPING' AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 16", "s", 4},
+    [P2P_SQL_JOB_STOP_ORPHAN] = {"p2p_job_stop_orphan",
+        "UPDATE p2p_job SET status = 'STOPPED', end_time = {now}, waiting = 0, lease_owner = '', " TOUCH
+        " WHERE " FENCE, "isi", 0},
+    [P2P_SQL_JOB_FENCE] = {"p2p_job_fence", "UPDATE p2p_job SET " TOUCH " WHERE " FENCE, "isi", 0},
+    [P2P_SQL_JOB_ADD_COUNTS] = {"p2p_job_add_counts",
+        "UPDATE p2p_job SET parts = parts + %lld, retrieved = retrieved + %lld, written = written + %lld, "
+        "duplicate = duplicate + %lld, skipped = skipped + %lld, rejected = rejected + %lld, bytes = bytes "
+        "+ %lld, "
+        "waiting = CASE WHEN waiting > %lld THEN waiting - %lld ELSE 0 END WHERE id = %lld", "iiiiiiiiii", 0},
+    [P2P_SQL_JOB_PROGRESS] = {"p2p_job_progress",
+        "UPDATE p2p_job SET waiting = %lld, " TOUCH " WHERE " FENCE " RETURNING status", "iisi", 1},
+    [P2P_SQL_JOB_SET_TASK] = {"p2p_job_set_task",
+        "UPDATE p2p_job SET task_id = %s, " TOUCH " WHERE " FENCE, "sisi", 0},
+    [P2P_SQL_JOB_FINISH] = {"p2p_job_finish",
+        "UPDATE p2p_job SET status = %s, end_time = {now}, waiting = 0, lease_owner = '', error_code = %s, "
+        "error_sentence = %s, error_detail = %s, " TOUCH " WHERE " FENCE, "ssssisi", 0},
+    [P2P_SQL_JOB_RELEASE] = {"p2p_job_release",
+        "UPDATE p2p_job SET lease_owner = '', waiting = 0, " TOUCH " WHERE " FENCE, "isi", 0},
+
+    [P2P_SQL_REQUEST_LIST] = {"p2p_request_list",
+        "SELECT number, kind, url FROM p2p_request WHERE job_id = %lld ORDER BY number", "i", 3},
+    [P2P_SQL_REQUEST_INSERT] = {"p2p_request_insert",
+        "INSERT INTO p2p_request (job_id, number, kind, url) VALUES (%lld, %lld, %s, %s) "
+        "ON CONFLICT (job_id, number) DO NOTHING", "iiss", 0},
+    [P2P_SQL_PART_LIST] = {"p2p_part_list",
+        "SELECT " PART_COLUMNS ", held FROM p2p_part WHERE job_id = %lld ORDER BY request, number", "i", 16},
+    /* A part that has landed never changes again: then no row is changed. */
+    [P2P_SQL_PART_NOTE] = {"p2p_part_note",
+        "INSERT INTO p2p_part (job_id, " PART_COLUMNS ", held) VALUES (%lld, %lld, %lld, %s, %s, %lld, "
+        "%lld, %lld, %lld, "
+        "%lld, %lld, %lld, %lld, %lld, %lld, %s, %s) ON CONFLICT (job_id, request, number) DO UPDATE SET "
+        "url = excluded.url, next_url = excluded.next_url, landed = excluded.landed, received = "
+        "excluded.received, "
+        "mapped = excluded.mapped, landed_at = excluded.landed_at, retrieved = excluded.retrieved, "
+        "written = excluded.written, duplicate = excluded.duplicate, skipped = excluded.skipped, "
+        "rejected = excluded.rejected, bytes = excluded.bytes, sha256 = excluded.sha256, held = "
+        "excluded.held "
+        "WHERE p2p_part.landed = 0", "iiissiiiiiiiiiiss", 0},
+    [P2P_SQL_PART_FORGET_HELD] = {"p2p_part_forget_held",
+        "UPDATE p2p_part SET held = '' WHERE job_id = %lld AND held <> ''", "i", 0},
+    [P2P_SQL_PART_REPORT] = {"p2p_part_report",
+        "SELECT " PART_COLUMNS " FROM p2p_part WHERE job_id = %lld ORDER BY request, number LIMIT %lld "
+        "OFFSET %lld",
+        "iii", 15},
+    [P2P_SQL_REJECTED_INSERT] = {"p2p_rejected_insert",
+        "INSERT INTO p2p_rejected (job_id, request, part, number, chunk, outcome, type, source_id, code, "
+        "detail, body) "
+        "VALUES (%lld, %lld, %lld, %lld, %lld, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (job_id, request, part, number, chunk) DO NOTHING", "iiiiissssss", 0},
+    [P2P_SQL_REJECTED_REPORT] = {"p2p_rejected_report",
+        "SELECT request, part, number, outcome, type, source_id, code, detail FROM p2p_rejected "
+        "WHERE job_id = %lld AND chunk = 0 ORDER BY request, part, number LIMIT %lld OFFSET %lld", "iii", 8},
+
+    [P2P_SQL_RUNNER_RELEASE_JOBS] = {"p2p_runner_release_jobs",
+        "UPDATE p2p_job SET lease_owner = '', " TOUCH " WHERE target = %s AND status IN ('STARTED', "
+        "'STOPPING') "
+        "AND lease_owner = %s", "ss", 0},
+    [P2P_SQL_RUNNER_REPLACE] = {"p2p_runner_replace",
+        "DELETE FROM p2p_runner WHERE owner = %s OR (instance = %s AND slot = %lld) "
+        "OR lease_until < {now} - 3600000000", "ssi", 0},
+    [P2P_SQL_RUNNER_INSERT] = {"p2p_runner_insert",
+        "INSERT INTO p2p_runner (owner, instance, slot, host, pid, target, start_time, lease_until) "
+        "VALUES (%s, %s, %lld, %s, %lld, %s, {now}, {now} + %lld)", "ssisisi", 0},
+    [P2P_SQL_RUNNER_HEARTBEAT] = {"p2p_runner_heartbeat",
+        "UPDATE p2p_runner SET lease_until = {now} + %lld WHERE owner = %s AND lease_until > {now}", "is", 0},
+    [P2P_SQL_RUNNER_DELETE] = {"p2p_runner_delete", "DELETE FROM p2p_runner WHERE owner = %s", "s", 0},
+    [P2P_SQL_STATUS_RUNNERS] = {"p2p_status_runners",
+        "SELECT host, pid, slot, target, start_time, lease_until FROM p2p_runner WHERE lease_until > {now} "
+        "ORDER BY start_time, owner", "", 6},
+    [P2P_SQL_STATUS_JOBS] = {"p2p_status_jobs",
+        "SELECT target, status, COUNT(*) FROM p2p_job GROUP BY target, status ORDER BY target, status", "", 3},
+    [P2P_SQL_STATUS_QUEUED] = {"p2p_status_queued",
+        "SELECT MIN(create_time) FROM p2p_job WHERE target = %s AND status = 'STARTING'", "s", 1},
+};
+
+/* The words in which the drivers differ. */
+typedef struct fragment_t {
+    const char *name, *sqlite, *pgsql;
+} fragment_t;
+
+static const fragment_t fragments[] = {
+    {"{now}", "(CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS BIGINT) * 1000)",
+     "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"},
+    {"{begin}", "BEGIN IMMEDIATE", "BEGIN"},
+    {"{skip_locked}", "", "FOR UPDATE SKIP LOCKED"},
+    {"{tables}", "(SELECT name FROM sqlite_master WHERE type = 'table')",
+     "(SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema())"},
+    {"%lld", "CAST(%lld AS BIGINT)", "CAST(%lld AS BIGINT)"},
+};
+
+const p2p_sql_statement_t *p2p_sql(p2p_sql_t statement)
+{
+    return &statements[statement];
+}
+
+static const fragment_t *fragment_at(const char *text)
+{
+    for (apr_size_t i = 0; i < sizeof fragments / sizeof *fragments; i++) {
+        if (!strncmp(text, fragments[i].name, strlen(fragments[i].name))) return &fragments[i];
+    }
+    return NULL;
+}
+
+const char *p2p_sql_text(apr_pool_t *p, p2p_sql_t statement, int pgsql)
+{
+    const char *rest = statements[statement].text, *result = "";
+
+    while (*rest) {
+        apr_size_t plain = strcspn(rest, "{%");
+        const fragment_t *fragment = fragment_at(rest + plain);
+        const char *word = fragment ? (pgsql ? fragment->pgsql : fragment->sqlite) : "";
+
+        if (!fragment && rest[plain]) plain++;
+        result = apr_pstrcat(p, result, apr_pstrmemdup(p, rest, plain), word, NULL);
+        rest += plain + (fragment ? strlen(fragment->name) : 0);
+    }
+    return result;
+}
