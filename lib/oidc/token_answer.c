@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Forms for token endpoints, and what their answers mean. */
+#include "oidc/token_answer.h"
+#include <apr_base64.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/uri.h"
+
+#define TOKEN_BYTES 16384          /* longer access or refresh tokens are not taken */
+#define LONGEST_LIFE (10 * 366 * 86400LL) /* seconds; more is taken for this */
+
+/* The words of customTokenParams, one after the other; NULL at the end. */
+static const char *next_word(apr_pool_t *p, const char **rest)
+{
+    const char *begin = *rest + strspn(*rest, ", \t");
+    apr_size_t len = strcspn(begin, ", \t");
+
+    *rest = begin + len;
+    return len ? apr_pstrmemdup(p, begin, len) : NULL;
+}
+
+static const char *add_pair(apr_pool_t *p, const char *form, const char *name, const char *value)
+{
+    return apr_pstrcat(p, form, "&", p2p_uri_encode(p, name), "=", p2p_uri_encode(p, value), NULL);
+}
+
+p2p_token_form_t p2p_token_form(apr_pool_t *p, const p2p_oidc_server_t *server, const char *refresh_token)
+{
+    p2p_token_form_t form = {"grant_type=refresh_token", NULL};
+    const char *rest = server->custom_token_params, *word;
+
+    form.body = add_pair(p, form.body, "refresh_token", refresh_token);
+    if (*server->client_secret)
+        form.basic = apr_pstrcat(p, p2p_uri_encode(p, server->client_id), ":",
+                                 p2p_uri_encode(p, server->client_secret), NULL);
+    else if (*server->client_id)
+        form.body = add_pair(p, form.body, "client_id", server->client_id);
+    while ((word = next_word(p, &rest))) {
+        const char *equals = strchr(word, '=');
+        if (equals && equals > word)
+            form.body = add_pair(p, form.body, apr_pstrmemdup(p, word, (apr_size_t)(equals - word)), equals + 1);
+    }
+    return form;
+}
+
+/* A token goes into a header field: visible ASCII only (RFC 6749 appendix A). */
+static int is_token(const char *text)
+{
+    apr_size_t len = 0;
+
+    if (!text) return 0;
+    for (; text[len]; len++)
+        if (text[len] < 0x21 || text[len] > 0x7e || len == TOKEN_BYTES) return 0;
+    return len > 0;
+}
+
+/* A member as text, be it a string or a number. */
+static const char *text_member(apr_pool_t *p, json_object *doc, const char *name)
+{
+    json_object *value = NULL;
+
+    if (!json_object_object_get_ex(doc, name, &value)) return NULL;
+    if (!json_object_is_type(value, json_type_string) && !json_object_is_type(value, json_type_int)) return NULL;
+    return apr_pstrdup(p, json_object_get_string(value));
+}
+
+static const char *patient_of(apr_pool_t *p, json_object *doc, const char *names)
+{
+    const char *word, *id = NULL;
+
+    while (!id && (word = next_word(p, &names)))
+        if (!strchr(word, '=')) id = text_member(p, doc, word);
+    return id ? id : text_member(p, doc, "patient");
+}
+
+/* Some servers write expires_in as a string. */
+static apr_interval_time_t lives(apr_pool_t *p, json_object *doc)
+{
+    const char *text = text_member(p, doc, "expires_in");
+    apr_int64_t seconds = text ? apr_strtoi64(text, NULL, 10) : 0;
+
+    if (seconds <= 0) return 0;
+    return apr_time_from_sec(seconds > LONGEST_LIFE ? LONGEST_LIFE : seconds);
+}
+
+static p2p_error_t *unusable(apr_pool_t *p, const char *endpoint, const char *why)
+{
+    return p2p_error_make(p, P2P_E_INVALID, "token-answer-unusable",
+                          "The token endpoint %s %s. Check the definition's token URL, client id and client secret.",
+                          endpoint, why);
+}
+
+static p2p_token_verdict_t judge_given(apr_pool_t *p, const char *endpoint, const char *names, json_object *doc,
+                                       p2p_token_answer_t *answer, p2p_error_t **error)
+{
+    const char *type = p2p_json_str(doc, "token_type"), *refresh = p2p_json_str(doc, "refresh_token");
+    const char *access = p2p_json_str(doc, "access_token");
+
+    if (!is_token(access) || (refresh && *refresh && !is_token(refresh)) || (type && strcasecmp(type, "bearer"))) {
+        *error = unusable(p, endpoint, "gave no bearer token that can be used");
+        return P2P_TOKEN_UNUSABLE;
+    }
+    answer->access_token = apr_pstrdup(p, access);
+    answer->refresh_token = refresh ? apr_pstrdup(p, refresh) : "";
+    answer->patient = patient_of(p, doc, names);
+    answer->lives = lives(p, doc);
+    return P2P_TOKEN_GIVEN;
+}
+
+/* An OAuth error code is a word; anything else is not shown. */
+static const char *error_word(apr_pool_t *p, json_object *doc)
+{
+    const char *word = doc ? p2p_json_str(doc, "error") : NULL;
+
+    if (!word || !*word || strlen(word) > 40 || strspn(word, "abcdefghijklmnopqrstuvwxyz_-") != strlen(word)) return "";
+    return apr_pstrdup(p, word);
+}
+
+static p2p_token_verdict_t judge_refused(apr_pool_t *p, const char *endpoint, int status, json_object *doc,
+                                         p2p_error_t **error)
+{
+    const char *word = error_word(p, doc), *said = doc ? p2p_json_str(doc, "error_description") : NULL;
+    p2p_token_verdict_t verdict = P2P_TOKEN_UNUSABLE;
+
+    if (!strcmp(word, "invalid_grant") && (status == 400 || status == 401)) {
+        verdict = P2P_TOKEN_DEAD;
+        *error = p2p_error_make(p, P2P_E_REFUSED, "token-refused",
+                                "The source's authorization is not valid any more (invalid_grant at %s). The member has "
+                                "to authorise the exchange again.", endpoint);
+    } else if (*word) {
+        *error = unusable(p, endpoint, apr_psprintf(p, "refused to refresh a token (%d, %s)", status, word));
+    } else {
+        *error = unusable(p, endpoint, apr_psprintf(p, "refused to refresh a token (%d)", status));
+    }
+    p2p_error_detail(p, *error, said ? said : "The endpoint gave no description of the error.");
+    return verdict;
+}
+
+p2p_token_verdict_t p2p_token_judge(apr_pool_t *p, const char *endpoint, const char *names, int status, const char *body,
+                                    apr_size_t len, p2p_token_answer_t *answer, p2p_error_t **error)
+{
+    json_object *doc = NULL;
+
+    if (status >= 500 || status == 429 || status == 408) {
+        *error = p2p_error_make(p, P2P_E_UNAVAILABLE, "token-endpoint-unreachable",
+                                "The token endpoint %s has trouble (%d). Try again later, or ask its operator.", endpoint,
+                                status);
+        return P2P_TOKEN_LATER;
+    }
+    if (p2p_json_parse(p, body, len, &doc) || !json_object_is_type(doc, json_type_object)) doc = NULL;
+    if (status != 200) return judge_refused(p, endpoint, status, doc, error);
+    if (doc) return judge_given(p, endpoint, names, doc, answer, error);
+    *error = unusable(p, endpoint, "gave an answer that is not a JSON object");
+    return P2P_TOKEN_UNUSABLE;
+}
+
+/* base64url without padding to what apr_base64 takes. */
+static const char *from_base64url(apr_pool_t *p, const char *text, apr_size_t len, apr_size_t *out_len)
+{
+    char *plain = apr_pcalloc(p, len + 4), *out;
+
+    for (apr_size_t i = 0; i < len; i++) {
+        plain[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+        if (!apr_isalnum(plain[i]) && plain[i] != '+' && plain[i] != '/') return NULL;
+    }
+    while (len % 4) plain[len++] = '=';
+    out = apr_palloc(p, (apr_size_t)apr_base64_decode_len(plain) + 1);
+    *out_len = (apr_size_t)apr_base64_decode(out, plain);
+    return out;
+}
+
+static apr_time_t time_member(json_object *doc, const char *name)
+{
+    apr_int64_t seconds = p2p_json_int(doc, name, 0);
+
+    return seconds > 0 && seconds < APR_INT64_MAX / APR_USEC_PER_SEC ? apr_time_from_sec(seconds) : 0;
+}
+
+apr_time_t p2p_token_jwt_expires(apr_pool_t *p, const char *access_token, apr_time_t *issued)
+{
+    const char *first = strchr(access_token, '.'), *second = first ? strchr(first + 1, '.') : NULL, *payload;
+    json_object *doc;
+    apr_size_t len;
+
+    *issued = 0;
+    if (!second || second == first + 1 || strlen(access_token) > TOKEN_BYTES) return 0;
+    payload = from_base64url(p, first + 1, (apr_size_t)(second - first - 1), &len);
+    if (!payload || p2p_json_parse(p, payload, len, &doc) || !json_object_is_type(doc, json_type_object)) return 0;
+    *issued = time_member(doc, "iat");
+    return time_member(doc, "exp");
+}

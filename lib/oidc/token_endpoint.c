@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Discovery of a token endpoint. */
+#include "oidc/token_endpoint.h"
+#include <apr_strings.h>
+#include "base/json.h"
+#include "base/uri.h"
+
+#define DOCUMENT_BYTES (256 * 1024)
+
+struct p2p_token_endpoint_t {
+    apr_pool_t *pool, *scratch; /* scratch: of one search */
+    p2p_http_t *http;
+    const p2p_oidc_server_t *server;
+    const char *found;
+    const char *document; /* the URL being asked */
+    int is_last;          /* there is no other document to ask */
+    p2p_http_transfer_t *transfer;
+    p2p_token_endpoint_fn fn;
+    void *baton;
+};
+
+p2p_token_endpoint_t *p2p_token_endpoint_make(apr_pool_t *p, p2p_http_t *http, const p2p_oidc_server_t *server)
+{
+    p2p_token_endpoint_t *e = apr_pcalloc(p, sizeof *e);
+
+    e->pool = p;
+    apr_pool_create(&e->scratch, p);
+    e->http = http;
+    e->server = server;
+    if (*server->token_endpoint) e->found = server->token_endpoint;
+    return e;
+}
+
+const char *p2p_token_endpoint_known(const p2p_token_endpoint_t *e)
+{
+    return e->found;
+}
+
+static const char *smart_document(apr_pool_t *p, const p2p_oidc_server_t *server)
+{
+    return apr_pstrcat(p, p2p_uri_trim(p, server->fhir_endpoint), "/.well-known/smart-configuration", NULL);
+}
+
+static void ask(p2p_token_endpoint_t *e);
+
+/* The document's word for it, held to the rules of a definition: plain http only where the document itself came so. */
+static p2p_error_t *read_document(p2p_token_endpoint_t *e, int status, const char *body, apr_size_t len)
+{
+    apr_pool_t *p = e->scratch;
+    const char *shown = p2p_uri_public(p, e->document, e->document), *named = NULL;
+    int is_http = !strncasecmp(e->document, "http:", 5);
+    json_object *doc;
+
+    if (status >= 500 || status == 429)
+        return p2p_error_make(p, P2P_E_UNAVAILABLE, "token-endpoint-unreachable",
+                              "%s, which tells the token endpoint, has trouble (%d).", shown, status);
+    if (status == 200 && !p2p_json_parse(p, body, len, &doc) && json_object_is_type(doc, json_type_object))
+        named = p2p_json_str(doc, "token_endpoint");
+    if (!named || p2p_uri_check_endpoint(p, named, is_http))
+        return p2p_error_make(p, P2P_E_INVALID, "token-answer-unusable",
+                              "%s names no token endpoint that can be used (status %d). Set the definition's token URL.",
+                              shown, status);
+    e->found = apr_pstrdup(e->pool, named);
+    return NULL;
+}
+
+static void on_document(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
+                        const p2p_error_t *error)
+{
+    p2p_token_endpoint_t *e = baton;
+    const p2p_error_t *wrong = error;
+
+    (void)fields;
+    e->transfer = NULL;
+    if (error && error->kind == P2P_E_UNAVAILABLE)
+        wrong = p2p_error_detail(e->scratch, p2p_error_make(e->scratch, P2P_E_UNAVAILABLE, "token-endpoint-unreachable",
+                                                            "%s", error->sentence), error->detail);
+    if (!error) wrong = read_document(e, status, body, len);
+    if (wrong && !e->is_last) {
+        e->document = smart_document(e->scratch, e->server);
+        e->is_last = 1;
+        ask(e);
+        return;
+    }
+    e->fn(e->baton, wrong);
+}
+
+static void ask(p2p_token_endpoint_t *e)
+{
+    apr_array_header_t *fields = apr_array_make(e->scratch, 1, sizeof(const char *));
+    p2p_http_request_t request = {.method = "GET", .url = e->document, .fields = fields, .max_bytes = DOCUMENT_BYTES,
+                                  .stall_timeout = apr_time_from_sec(15), .gzip = 1, .connections = 64};
+    p2p_error_t *error;
+
+    APR_ARRAY_PUSH(fields, const char *) = "Accept: application/json";
+    error = p2p_http_fetch(e->http, e->scratch, &request, on_document, e, &e->transfer);
+    if (error) e->fn(e->baton, error);
+}
+
+void p2p_token_endpoint_find(p2p_token_endpoint_t *e, p2p_token_endpoint_fn fn, void *baton)
+{
+    e->fn = fn;
+    e->baton = baton;
+    apr_pool_clear(e->scratch);
+    e->is_last = !*e->server->auth_well_known;
+    e->document = e->is_last ? smart_document(e->scratch, e->server) : e->server->auth_well_known;
+    ask(e);
+}
+
+void p2p_token_endpoint_cancel(p2p_token_endpoint_t *e)
+{
+    if (e->transfer) e->http->cancel(e->transfer);
+    e->transfer = NULL;
+}
