@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server's answer to a transaction or batch, and its OperationOutcome when it refuses. */
+#ifndef P2P_FHIR_ANSWER_H
+#define P2P_FHIR_ANSWER_H
+
+#include <apr_pools.h>
+#include "base/error.h"
+
+typedef struct p2p_answer_entry_t {
+    int status;         /* 201, 200, 422 …; 0 where the entry tells none */
+    apr_int64_t version; /* from location's /_history/n, else from etag; 0 where it tells none or one that is no number */
+    const char *outcome; /* the OperationOutcome's bytes, into the body; NULL where there is none */
+    apr_size_t outcome_len;
+} p2p_answer_entry_t;
+
+/* Reads a transaction-response or batch-response of len bytes; *entries (in p) are in the order of the request. Errors:
+ * P2P_E_INVALID "not-json", "not-fhir". */
+p2p_error_t *p2p_answer_read(apr_pool_t *p, const char *body, apr_size_t len, p2p_answer_entry_t **entries, int *count);
+
+/* What an OperationOutcome (or any other answer) of len bytes says, for an administrator: the issues' severity, code, diagnostics or details,
+ * joined and cut at 2,000 bytes; of what is no OperationOutcome its first 200 printable bytes. In p. */
+const char *p2p_outcome_text(apr_pool_t *p, const char *body, apr_size_t len);
+
+#endif

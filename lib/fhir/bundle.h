@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads an answer of a FHIR server as it arrives: cuts the entries out of a Bundle, byte for byte, and finds its next link.
+ * An answer that is a resource and not a page of results is one entry. */
+#ifndef P2P_FHIR_BUNDLE_H
+#define P2P_FHIR_BUNDLE_H
+
+#include "base/buf.h"
+#include "base/scan.h"
+
+typedef struct p2p_bundle_entry_t {
+    const char *resource; /* its bytes; valid during the call */
+    apr_size_t len;
+    const char *full_url; /* raw, without quotes and with JSON's escapes; NULL where there is none */
+    apr_size_t full_url_len;
+    int outcome;          /* search.mode is "outcome" */
+} p2p_bundle_entry_t;
+
+/* Told for each entry that has a resource, in order. An error ends the reading. */
+typedef p2p_error_t *(*p2p_bundle_entry_fn)(void *baton, const p2p_bundle_entry_t *entry);
+
+/* What is known of the Bundle so far. */
+typedef struct p2p_bundle_t {
+    const char *next;     /* URL of the next link as the source wrote it, unescaped; NULL: not seen (yet) */
+    apr_int64_t total;    /* Bundle.total, -1 where absent */
+    apr_int64_t entries;  /* told so far */
+} p2p_bundle_t;
+
+typedef struct p2p_bundle_reader_t p2p_bundle_reader_t;
+
+/* Makes a reader in p. No resource may be larger than max bytes. */
+p2p_bundle_reader_t *p2p_bundle_reader_make(apr_pool_t *p, apr_size_t max, p2p_bundle_entry_fn entry, void *baton);
+
+/* Takes the next bytes; entries are told from here. Errors: P2P_E_INVALID "not-json", "not-fhir" (no resourceType, an entry that
+ * is no object), "too-large"; or the callback's own. */
+p2p_error_t *p2p_bundle_reader_feed(p2p_bundle_reader_t *reader, const char *bytes, apr_size_t len);
+
+/* Tells the end. Errors: P2P_E_INVALID "json-cut-short", "not-fhir". */
+p2p_error_t *p2p_bundle_reader_finish(p2p_bundle_reader_t *reader);
+
+/* What was found; valid at any time, p's life long. */
+const p2p_bundle_t *p2p_bundle_reader_bundle(const p2p_bundle_reader_t *reader);
+
+/* Bytes held at the moment. */
+apr_size_t p2p_bundle_reader_held(const p2p_bundle_reader_t *reader);
+
+/* Gives the buffer's memory back; the reader is not to be fed any more. */
+void p2p_bundle_reader_close(p2p_bundle_reader_t *reader);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Derived ids: SHA-256 and base32. */
+#include "fhir/resource_id.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <openssl/evp.h>
+
+struct p2p_id_deriver_t {
+    EVP_MD *sha256;
+    EVP_MD_CTX *prefix; /* has hashed the namespace and LF */
+    EVP_MD_CTX *work;
+};
+
+static apr_status_t free_deriver(void *data)
+{
+    p2p_id_deriver_t *deriver = data;
+
+    EVP_MD_CTX_free(deriver->prefix);
+    EVP_MD_CTX_free(deriver->work);
+    EVP_MD_free(deriver->sha256);
+    return APR_SUCCESS;
+}
+
+/* SHA-256 of memory cannot fail but for want of memory, which ends the process as it does in APR. */
+static void demand(int ok)
+{
+    if (!ok) abort();
+}
+
+p2p_id_deriver_t *p2p_id_deriver_make(apr_pool_t *p, const char *id_namespace)
+{
+    p2p_id_deriver_t *deriver = apr_pcalloc(p, sizeof *deriver);
+
+    deriver->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    deriver->prefix = EVP_MD_CTX_new();
+    deriver->work = EVP_MD_CTX_new();
+    demand(deriver->sha256 && deriver->prefix && deriver->work);
+    apr_pool_cleanup_register(p, deriver, free_deriver, apr_pool_cleanup_null);
+    demand(EVP_DigestInit_ex2(deriver->prefix, deriver->sha256, NULL));
+    demand(EVP_DigestUpdate(deriver->prefix, id_namespace, strlen(id_namespace)));
+    demand(EVP_DigestUpdate(deriver->prefix, "\n", 1));
+    return deriver;
+}
+
+void p2p_id_digest(p2p_id_deriver_t *deriver, const char *type, apr_size_t type_len, const char *id, apr_size_t id_len,
+                   unsigned char digest[P2P_DIGEST_BYTES])
+{
+    demand(EVP_MD_CTX_copy_ex(deriver->work, deriver->prefix));
+    demand(EVP_DigestUpdate(deriver->work, type, type_len));
+    demand(EVP_DigestUpdate(deriver->work, "/", 1));
+    demand(EVP_DigestUpdate(deriver->work, id, id_len));
+    demand(EVP_DigestFinal_ex(deriver->work, digest, NULL));
+}
+
+void p2p_id_text(const unsigned char digest[P2P_DIGEST_BYTES], char out[P2P_RESOURCE_ID_LEN + 1])
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    unsigned bits = 0, held = 0;
+    char *to = out + 4;
+    int i;
+
+    memcpy(out, "p2p-", 4);
+    for (i = 0; i < P2P_DIGEST_BYTES; i++) {
+        bits = (bits << 8 | digest[i]) & 0xfff;
+        for (held += 8; held >= 5; held -= 5) *to++ = alphabet[bits >> (held - 5) & 31];
+    }
+    *to++ = alphabet[bits << (5 - held) & 31];
+    *to = '\0';
+}
+
+apr_uint64_t p2p_id_key(const unsigned char digest[P2P_DIGEST_BYTES])
+{
+    apr_uint64_t key;
+
+    memcpy(&key, digest, sizeof key);
+    return key ? key : 1;
+}
+
+static int base32_value(char c)
+{
+    if (c >= 'a' && c <= 'z') return c - 'a';
+    return c >= '2' && c <= '7' ? c - '2' + 26 : -1;
+}
+
+apr_uint64_t p2p_id_text_key(const char *text)
+{
+    unsigned char digest[P2P_DIGEST_BYTES] = {0};
+    unsigned bits = 0, held = 0;
+    int i, at = 0;
+
+    if (memcmp(text, "p2p-", 4) != 0) return 0;
+    for (i = 4; i < P2P_RESOURCE_ID_LEN && at < P2P_DIGEST_BYTES; i++) {
+        int value = base32_value(text[i]);
+
+        if (value < 0) return 0;
+        bits = (bits << 5 | (unsigned)value) & 0xfff;
+        held += 5;
+        if (held < 8) continue;
+        held -= 8;
+        digest[at++] = (unsigned char)(bits >> held);
+    }
+    return p2p_id_key(digest);
+}
+
+const char *p2p_id_derive(apr_pool_t *p, p2p_id_deriver_t *deriver, const char *type, const char *id)
+{
+    unsigned char digest[P2P_DIGEST_BYTES];
+    char *text = apr_palloc(p, P2P_RESOURCE_ID_LEN + 1);
+
+    p2p_id_digest(deriver, type, strlen(type), id, strlen(id), digest);
+    p2p_id_text(digest, text);
+    return text;
+}

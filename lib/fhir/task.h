@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an exchange leaves at the target beside the data: its Task (HRex data-request) and the source payer's Organization. */
+#ifndef P2P_FHIR_TASK_H
+#define P2P_FHIR_TASK_H
+
+#include "model/job.h"
+#include "model/oidc_server.h"
+
+typedef struct p2p_task_t {
+    const char *id;
+    const char *job_uuid;
+    const char *status;          /* "in-progress", "completed", "failed", "on-hold" */
+    const char *reason;          /* statusReason.text, or NULL */
+    const char *patient;         /* the member at the target */
+    const char *owner;           /* id of the source payer's Organization at the target */
+    const char *requester;       /* the target payer's own identifier */
+    int requester_is_resource;   /* Organization/{requester} is there */
+    apr_time_t authored, modified;
+    const p2p_job_counts_t *counts; /* as output, or NULL */
+} p2p_task_t;
+
+/* The Task as JSON in p. */
+const char *p2p_task_print(apr_pool_t *p, const p2p_task_t *task, apr_size_t *len);
+
+/* The source payer's Organization under id, kept in step with its definition, as JSON in p. */
+const char *p2p_payer_print(apr_pool_t *p, const char *id, const p2p_oidc_server_t *server, apr_size_t *len);
+
+#endif
