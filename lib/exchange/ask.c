@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small requests. */
+#include "exchange/ask.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "exchange/retry.h"
+
+#define ANSWER_MAX (16 << 20) /* a CapabilityStatement may be large */
+#define STALL_TIMEOUT apr_time_from_sec(30)
+
+typedef struct asking_t {
+    p2p_ask_t ask;
+    p2p_answer_fn fn;
+    void *baton;
+    apr_pool_t *pool, *attempt_pool;
+    apr_array_header_t *fields;
+    p2p_http_body_t body;
+    p2p_http_transfer_t *transfer;
+    p2p_http_timer_t *timer;
+    int attempts;
+    const p2p_error_t *error; /* that kept the request from being started */
+} asking_t;
+
+static void attempt(asking_t *asking);
+
+static apr_status_t cancel(void *data)
+{
+    asking_t *asking = data;
+
+    if (asking->transfer) asking->ask.http->cancel(asking->transfer);
+    if (asking->timer) asking->ask.http->cancel_timer(asking->timer);
+    asking->transfer = NULL;
+    asking->timer = NULL;
+    return APR_SUCCESS;
+}
+
+static apr_size_t read_body(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
+{
+    const asking_t *asking = baton;
+    apr_size_t left = asking->ask.body_len - (apr_size_t)offset, n = left < room ? left : room;
+
+    memcpy(out, asking->ask.body + offset, n);
+    return n;
+}
+
+static void on_timer(void *baton)
+{
+    asking_t *asking = baton;
+
+    asking->timer = NULL;
+    if (asking->error) asking->fn(asking->baton, 0, "", 0, asking->error);
+    else attempt(asking);
+}
+
+static void on_answer(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
+                      const p2p_error_t *error)
+{
+    asking_t *asking = baton;
+    int may_pass = error ? error->kind == P2P_E_UNAVAILABLE : p2p_retry_status(status);
+
+    asking->transfer = NULL;
+    if (may_pass && asking->attempts < P2P_ATTEMPTS) {
+        apr_time_t now = asking->ask.clock->now(asking->ask.clock->baton);
+
+        asking->timer = asking->ask.http->after(asking->ask.http, p2p_retry_delay(asking->attempts, fields, now), on_timer,
+                                                asking);
+    } else asking->fn(asking->baton, error ? 0 : status, body, len, error);
+}
+
+static void attempt(asking_t *asking)
+{
+    p2p_http_request_t request = {0};
+    p2p_error_t *error;
+
+    if (asking->attempt_pool) apr_pool_destroy(asking->attempt_pool);
+    apr_pool_create(&asking->attempt_pool, asking->pool);
+    request.method = asking->ask.method;
+    request.url = asking->ask.url;
+    request.fields = asking->fields;
+    request.body = asking->ask.body ? &asking->body : NULL;
+    request.auth = asking->ask.auth;
+    request.max_bytes = ANSWER_MAX;
+    request.stall_timeout = STALL_TIMEOUT;
+    request.gzip = 1;
+    request.connections = asking->ask.connections;
+    asking->attempts++;
+    error = p2p_http_fetch(asking->ask.http, asking->attempt_pool, &request, on_answer, asking, &asking->transfer);
+    if (!error) return;
+    asking->error = error;
+    asking->timer = asking->ask.http->after(asking->ask.http, 0, on_timer, asking);
+}
+
+void p2p_ask(apr_pool_t *p, const p2p_ask_t *ask, p2p_answer_fn fn, void *baton)
+{
+    asking_t *asking = apr_pcalloc(p, sizeof *asking);
+
+    asking->ask = *ask;
+    asking->fn = fn;
+    asking->baton = baton;
+    asking->pool = p;
+    asking->fields = apr_array_make(p, 2, sizeof(const char *));
+    APR_ARRAY_PUSH(asking->fields, const char *) = "Accept: application/fhir+json";
+    if (ask->body) APR_ARRAY_PUSH(asking->fields, const char *) = "Content-Type: application/fhir+json";
+    asking->body.read = read_body;
+    asking->body.baton = asking;
+    asking->body.length = ask->body_len;
+    apr_pool_pre_cleanup_register(p, asking, cancel);
+    attempt(asking);
+}

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One job: makes the stages, hands on from one to the next, and sees when it is over. */
+#include "exchange/exchange.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "exchange/land.h"
+#include "exchange/order.h"
+#include "exchange/prepare.h"
+#include "exchange/pull.h"
+#include "exchange/push.h"
+#include "exchange/receive.h"
+#include "store/oidc_server_store.h"
+
+#define BACKLOG_SHARE 8                        /* of P2PMemory: what one job may have received and not looked at */
+#define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool */
+#define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
+
+typedef enum { PREPARING, RUNNING, ENDING, ENDED } phase_t;
+
+struct p2p_exchange_t {
+    p2p_exchange_context_t *context;
+    p2p_job_t job;
+    apr_pool_t *pool, *stages; /* stages dies first: transfers are cancelled with it */
+    void (*ended)(void *baton);
+    void *baton;
+    phase_t phase;
+    p2p_oidc_server_t *server;
+    p2p_job_order_t order;
+    apr_array_header_t *requests;
+    int request_count, followed;
+    p2p_http_auth_t target_auth;
+    p2p_token_t *token;
+    p2p_mapper_t *mapper;
+    p2p_seen_t seen;
+    p2p_prepare_t *prepare;
+    p2p_push_t *push;
+    p2p_order_t *sequence;
+    p2p_land_t *land;
+    p2p_receive_t *receive;
+    p2p_pull_t *pull;
+    p2p_http_timer_t *kick;
+    apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
+    const p2p_error_t *error;  /* what ends the job */
+    int stopping, closed;
+    apr_int64_t memory;        /* what this job adds to context->memory_used */
+};
+
+static void pump(void *baton);
+
+/* ---- Going on ---- */
+
+static apr_time_t monotonic(const p2p_exchange_t *x)
+{
+    return x->context->clock->monotonic(x->context->clock->baton);
+}
+
+/* What can go on is looked at from the loop, once for whatever happened: never from within a transfer's callback. */
+static void kick_after(p2p_exchange_t *x, apr_interval_time_t delay)
+{
+    if (x->kick && delay) return;
+    if (x->kick) x->context->http->cancel_timer(x->kick);
+    x->kick = x->context->http->after(x->context->http, delay, pump, x);
+}
+
+static void kick(void *baton)
+{
+    kick_after(baton, 0);
+}
+
+static void fail(void *baton, const p2p_error_t *error)
+{
+    p2p_exchange_t *x = baton;
+
+    if (!x->error) x->error = p2p_error_copy(x->pool, error);
+    kick(x);
+}
+
+/* ---- The stages' words to each other ---- */
+
+static int is_full(void *baton)
+{
+    const p2p_exchange_t *x = baton;
+    apr_int64_t backlog = (apr_int64_t)p2p_order_backlog(x->sequence);
+
+    return backlog > x->context->spec->memory / BACKLOG_SHARE
+           || (backlog > 0 && x->context->memory_used > x->context->spec->memory);
+}
+
+static void on_written(void *baton, p2p_resource_t *resource, apr_int64_t version)
+{
+    p2p_exchange_t *x = baton;
+
+    if (!resource->key) p2p_land_provenance_written(resource->landing);
+    else {
+        p2p_seen_set(&x->seen, resource->key, P2P_SEEN_WRITTEN);
+        p2p_land_written(resource->landing, resource, version);
+        p2p_order_settled(x->sequence, resource->key);
+        p2p_receive_settled(x->receive, resource->key);
+    }
+    p2p_resource_free(resource);
+    kick(x);
+}
+
+static void on_refused(void *baton, p2p_resource_t *resource, int status, const char *outcome)
+{
+    p2p_exchange_t *x = baton;
+
+    if (!resource->key) {
+        fail(x, p2p_error_detail(x->pool, p2p_error_make(x->pool, P2P_E_REFUSED, "provenance-refused",
+             "the target answered %d to the Provenance of a part", status), outcome));
+    } else {
+        p2p_seen_set(&x->seen, resource->key, P2P_SEEN_GONE);
+        p2p_land_rejected(resource->landing, resource, outcome);
+        p2p_order_settled(x->sequence, resource->key);
+        p2p_receive_settled(x->receive, resource->key);
+    }
+    p2p_resource_free(resource);
+    kick(x);
+}
+
+static void on_foreign(void *baton, p2p_resource_t *resource)
+{
+    (void)baton;
+    p2p_land_turned_out_foreign(resource->landing, resource);
+    p2p_resource_free(resource);
+}
+
+static p2p_error_t *on_entry(void *baton, p2p_landing_t *landing, const p2p_bundle_entry_t *entry)
+{
+    p2p_exchange_t *x = baton;
+
+    p2p_receive_entry(x->receive, landing, entry);
+    return NULL;
+}
+
+/* ---- Making the stages ---- */
+
+static void make_push(p2p_exchange_t *x)
+{
+    const p2p_spec_t *spec = x->context->spec;
+    p2p_push_settings_t set = {x->context->http, x->context->clock, spec->target, &x->target_auth, spec->target_connections,
+                               spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
+                               on_written, on_refused, fail, x};
+
+    x->push = p2p_push_make(x->stages, &set);
+}
+
+static void make_sequence(p2p_exchange_t *x)
+{
+    const p2p_spec_t *spec = x->context->spec;
+    p2p_order_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved, x->context->spool,
+                                (apr_size_t)(spec->memory / WAITING_SHARE), x->context->log, fail, on_foreign, x};
+
+    x->sequence = p2p_order_make(x->stages, &set);
+}
+
+static void make_land(p2p_exchange_t *x)
+{
+    p2p_land_settings_t set = {x->context->db, x->context->spec->keyring, x->context->clock, x->context->log, &x->job,
+                               x->context->owner, x->push, x->mapper, &x->seen, p2p_prepare_organization(x->prepare),
+                               x->context->spec->versioned_references, fail, x};
+
+    x->land = p2p_land_make(x->stages, &set);
+}
+
+static void make_pull(p2p_exchange_t *x)
+{
+    p2p_pull_settings_t set = {x->context->http, x->context->clock, x->context->log, x->token, x->server->fhir_endpoint,
+                               x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x};
+
+    x->pull = p2p_pull_make(x->stages, &set);
+}
+
+/* ---- What is to be fetched ---- */
+
+static void recall_name(void *baton, apr_uint64_t urn, const p2p_named_t *named)
+{
+    p2p_exchange_t *x = baton;
+
+    p2p_order_name(x->sequence, urn, named);
+}
+
+/* Takes up one part of a request that an earlier runner began. Returns 0 where all behind it is fetched with it. */
+static int plan_part(p2p_exchange_t *x, const p2p_request_t *request, int number, const p2p_part_t *before)
+{
+    int pages = strcmp(request->kind, "pages") == 0, i, last = 1;
+    const p2p_part_t *part = NULL;
+
+    for (i = 0; i < request->parts->nelts; i++) {
+        const p2p_part_t *candidate = &APR_ARRAY_IDX(request->parts, i, p2p_part_t);
+
+        if (candidate->number == number) part = candidate;
+        if (candidate->number > number) last = 0;
+    }
+    if (part && part->landed) {
+        p2p_land_recall(x->land, part, recall_name, x);
+        return 1;
+    }
+    if (part) p2p_pull_add(x->pull, request->kind, request->number, number, part->url, pages && last, 0);
+    else if (number == 0) p2p_pull_add(x->pull, request->kind, request->number, 0, request->url, pages, 0);
+    else if (before && *before->next_url) p2p_pull_add(x->pull, request->kind, request->number, number, before->next_url, 1, 0);
+    return part && !last;
+}
+
+static const p2p_part_t *part_of(const p2p_request_t *request, int number)
+{
+    int i;
+
+    for (i = 0; i < request->parts->nelts; i++) {
+        const p2p_part_t *part = &APR_ARRAY_IDX(request->parts, i, p2p_part_t);
+
+        if (part->number == number && part->landed) return part;
+    }
+    return NULL;
+}
+
+static void plan(p2p_exchange_t *x)
+{
+    int i, number;
+
+    for (i = 0; i < x->requests->nelts; i++) {
+        const p2p_request_t *request = &APR_ARRAY_IDX(x->requests, i, p2p_request_t);
+
+        for (number = 0; plan_part(x, request, number, part_of(request, number - 1)); number++) continue;
+        if (request->number >= x->request_count) x->request_count = request->number + 1;
+        if (strcmp(request->kind, "read") == 0) x->followed++;
+    }
+}
+
+static void want(void *baton, const char *url)
+{
+    p2p_exchange_t *x = baton;
+
+    if (x->followed >= x->context->spec->follow_references) return;
+    x->followed++;
+    p2p_pull_add(x->pull, "read", x->request_count++, 0, url, 0, 1);
+}
+
+/* All has been received, and what is left waits for something that has not come: fetch that, or settle that it never comes. */
+static void resolve_waiting(p2p_exchange_t *x)
+{
+    apr_pool_t *p;
+
+    if (x->closed) {
+        fail(x, p2p_error_make(x->pool, P2P_E_INTERNAL, "order-stuck", "resources wait for each other without end; report this"));
+        return;
+    }
+    apr_pool_create(&p, x->pool);
+    p2p_order_wanted(x->sequence, p, want, x);
+    apr_pool_destroy(p);
+    if (p2p_pull_is_idle(x->pull)) {
+        x->closed = 1;
+        p2p_order_close(x->sequence);
+    }
+    kick(x);
+}
+
+/* ---- The end ---- */
+
+static void over(p2p_exchange_t *x)
+{
+    x->phase = ENDED;
+    x->ended(x->baton);
+}
+
+static void finish(void *baton)
+{
+    p2p_exchange_t *x = baton;
+    p2p_job_status_t status = x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED;
+    apr_pool_t *p;
+    p2p_error_t *error;
+    int again;
+
+    apr_pool_create(&p, x->pool);
+    error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, status, x->error);
+    again = error && error->kind == P2P_E_UNAVAILABLE;
+    if (error) p2p_log_error(x->context->log, P2P_LOG_WARN, "ending a job", error);
+    apr_pool_destroy(p);
+    if (again) kick_after(x, apr_time_from_sec(1));
+    else over(x);
+}
+
+static const char *task_status(const p2p_exchange_t *x)
+{
+    return x->error ? "failed" : x->stopping ? "on-hold" : "completed";
+}
+
+/* Lands what can be landed, then drops the stages with all that is under way. */
+static void drop_stages(p2p_exchange_t *x)
+{
+    if (x->land) {
+        p2p_land_flush(x->land);
+        x->job.counts = *p2p_land_counts(x->land);
+    }
+    if (x->stages) apr_pool_destroy(x->stages);
+    x->stages = NULL;
+    x->land = NULL;
+    p2p_seen_free(&x->seen);
+    x->context->memory_used -= x->memory;
+    x->memory = 0;
+}
+
+static void count_rejected(p2p_exchange_t *x)
+{
+    apr_int64_t rejected = x->job.counts.rejected;
+
+    if (x->error || x->stopping || !rejected || x->context->spec->record_rejected) return;
+    x->error = p2p_error_make(x->pool, P2P_E_REFUSED, "resources-rejected",
+                              "%" APR_INT64_T_FMT " resources were rejected; the report says which and why", rejected);
+}
+
+/* Ends the job, whatever its state: what has landed stays. */
+static void end(p2p_exchange_t *x)
+{
+    x->phase = ENDING;
+    drop_stages(x);
+    count_rejected(x);
+    if (x->error && x->error->kind == P2P_E_LOST) over(x);
+    else if (x->prepare)
+        p2p_prepare_end_task(x->prepare, task_status(x), x->error ? x->error->sentence : NULL, &x->job.counts, finish, x);
+    else finish(x);
+}
+
+/* ---- The pump ---- */
+
+static void flush_landed(p2p_exchange_t *x, int now)
+{
+    if (!p2p_land_has_landed(x->land)) return;
+    if (!x->landed_since) x->landed_since = monotonic(x);
+    if (!now && monotonic(x) - x->landed_since < FLUSH_AFTER) {
+        kick_after(x, FLUSH_AFTER);
+        return;
+    }
+    x->landed_since = 0;
+    p2p_land_flush(x->land);
+}
+
+static void measure(p2p_exchange_t *x)
+{
+    apr_int64_t memory = (apr_int64_t)(p2p_order_backlog(x->sequence) + p2p_order_waiting(x->sequence)
+                                       + p2p_push_bytes(x->push));
+
+    x->context->memory_used += memory - x->memory;
+    x->memory = memory;
+}
+
+static void run(p2p_exchange_t *x)
+{
+    p2p_order_run(x->sequence);
+    if (!p2p_order_has_work(x->sequence)) p2p_push_flush(x->push);
+    measure(x);
+    p2p_pull_run(x->pull);
+    if (!p2p_pull_is_idle(x->pull) || p2p_order_has_work(x->sequence) || !p2p_push_is_idle(x->push)) {
+        flush_landed(x, 0);
+        return;
+    }
+    if (!p2p_order_is_empty(x->sequence)) resolve_waiting(x);
+    else {
+        flush_landed(x, 1);
+        if (p2p_land_is_done(x->land)) end(x);
+        else kick_after(x, apr_time_from_sec(1)); /* the database is away */
+    }
+}
+
+static void pump(void *baton)
+{
+    p2p_exchange_t *x = baton;
+
+    x->kick = NULL;
+    if (x->phase == ENDED) return;
+    if (x->phase == ENDING) finish(x);
+    else if (x->error || x->stopping) end(x);
+    else if (x->phase == RUNNING) run(x);
+}
+
+/* ---- The beginning ---- */
+
+static void on_prepared(void *baton, const p2p_error_t *error)
+{
+    p2p_exchange_t *x = baton;
+
+    if (x->phase != PREPARING) return;
+    if (error) {
+        fail(x, error);
+        return;
+    }
+    x->phase = RUNNING;
+    make_push(x);
+    make_sequence(x);
+    make_land(x);
+    x->receive = p2p_receive_make(x->stages, x->mapper, &x->seen, x->sequence);
+    make_pull(x);
+    plan(x);
+    kick(x);
+}
+
+static void set_target_auth(p2p_exchange_t *x)
+{
+    const p2p_spec_t *spec = x->context->spec;
+
+    if (spec->target_auth == P2P_AUTH_BEARER) x->target_auth.bearer = spec->target_credential;
+    if (spec->target_auth == P2P_AUTH_BASIC) x->target_auth.basic = spec->target_credential;
+    if (spec->target_auth == P2P_AUTH_CERTIFICATE) {
+        x->target_auth.cert_pem = spec->target_cert;
+        x->target_auth.key_pem = spec->target_key;
+    }
+}
+
+static p2p_error_t *load(p2p_exchange_t *x)
+{
+    const p2p_exchange_context_t *context = x->context;
+
+    P2P_TRY(p2p_job_load(context->db, x->pool, context->spec->keyring, &x->job, &x->order, &x->requests));
+    return p2p_oidc_server_get(context->db, x->pool, context->spec->keyring, x->job.oidc_server_id, &x->server);
+}
+
+static void prepare(p2p_exchange_t *x)
+{
+    p2p_map_settings_t map = {x->server->id_namespace, x->server->fhir_endpoint, x->order.source_patient,
+                              x->order.target_patient};
+    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->target_auth, NULL, NULL, on_prepared, x};
+
+    set_target_auth(x);
+    x->mapper = p2p_mapper_make(x->stages, &map);
+    x->token = p2p_token_make(x->pool, x->context->http, x->context->db, x->context->spec->keyring, x->context->clock,
+                              x->context->log, x->server, x->job.grant_id, x->context->owner);
+    set.token = x->token;
+    set.mapper = x->mapper;
+    x->prepare = p2p_prepare_begin(x->pool, &set);
+}
+
+p2p_exchange_t *p2p_exchange_begin(p2p_exchange_context_t *context, const p2p_job_t *job, void (*ended)(void *baton),
+                                   void *baton)
+{
+    apr_pool_t *pool;
+    p2p_exchange_t *x;
+    p2p_error_t *error;
+
+    apr_pool_create(&pool, NULL);
+    x = apr_pcalloc(pool, sizeof *x);
+    x->pool = pool;
+    apr_pool_create(&x->stages, pool);
+    x->context = context;
+    x->job = *job;
+    x->job.uuid = apr_pstrdup(pool, job->uuid);
+    x->ended = ended;
+    x->baton = baton;
+    error = load(x);
+    if (error) fail(x, error);
+    else prepare(x);
+    return x;
+}
+
+void p2p_exchange_destroy(p2p_exchange_t *exchange)
+{
+    if (exchange->kick) exchange->context->http->cancel_timer(exchange->kick);
+    if (exchange->stages) apr_pool_destroy(exchange->stages);
+    p2p_seen_free(&exchange->seen);
+    exchange->context->memory_used -= exchange->memory;
+    apr_pool_destroy(exchange->pool);
+}
+
+void p2p_exchange_tick(p2p_exchange_t *exchange)
+{
+    apr_pool_t *p;
+    p2p_error_t *error;
+    int stopping = 0;
+
+    if (exchange->phase == ENDING || exchange->phase == ENDED) return;
+    apr_pool_create(&p, exchange->pool);
+    error = p2p_job_progress(exchange->context->db, p, &exchange->job, exchange->context->owner,
+                             exchange->land ? p2p_land_waiting(exchange->land) : 0, &stopping);
+    if (error && error->kind != P2P_E_UNAVAILABLE) fail(exchange, error);
+    if (!error && stopping && !exchange->stopping) {
+        exchange->stopping = 1;
+        kick(exchange);
+    }
+    apr_pool_destroy(p);
+}
+
+int p2p_exchange_busy(const p2p_exchange_t *exchange)
+{
+    return exchange->token && p2p_token_busy(exchange->token);
+}
+
+const p2p_job_t *p2p_exchange_job(const p2p_exchange_t *exchange)
+{
+    return &exchange->job;
+}

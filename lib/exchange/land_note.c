@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Noting parts in the database, and taking up what an earlier runner noted. */
+#include "exchange/landing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_base64.h>
+#include <apr_strings.h>
+
+#define RECORD 16 /* bytes of a held resource in the row */
+
+/* What the part held, for a runner that takes over: base64 of key, lastUpdated and state; then the urns' names. */
+static const char *print_held(const p2p_landing_t *landing, apr_pool_t *p)
+{
+    const p2p_held_t *held = (const p2p_held_t *)(const void *)landing->held.data;
+    apr_size_t count = landing->held.len / sizeof *held, i;
+    unsigned char *records = apr_palloc(p, count * RECORD + 1);
+    char *text = apr_palloc(p, (apr_size_t)apr_base64_encode_len((int)(count * RECORD)));
+
+    for (i = 0; i < count; i++) {
+        apr_uint64_t rest = held[i].updated | (apr_uint64_t)p2p_seen_state(landing->land->set.seen, held[i].key) << 44;
+
+        memcpy(records + i * RECORD, &held[i].key, 8);
+        memcpy(records + i * RECORD + 8, &rest, 8);
+    }
+    apr_base64_encode_binary(text, records, (int)(count * RECORD));
+    return landing->names.len ? apr_pstrcat(p, text, landing->names.data, NULL) : text;
+}
+
+static void recall_records(p2p_land_t *land, const char *text, apr_size_t len)
+{
+    char *copy = apr_pstrmemdup(land->scratch, text, len);
+    unsigned char *records = apr_palloc(land->scratch, (apr_size_t)apr_base64_decode_len(copy) + 1);
+    int count = apr_base64_decode_binary(records, copy) / RECORD, i;
+
+    for (i = 0; i < count; i++) {
+        apr_uint64_t key, rest;
+        p2p_seen_slot_t *slot;
+
+        memcpy(&key, records + i * RECORD, 8);
+        memcpy(&rest, records + i * RECORD + 8, 8);
+        if (!key) continue;
+        slot = p2p_seen_add(land->set.seen, key);
+        slot->updated = rest & 0xfffffffffff;
+        slot->state = rest >> 44 & 7;
+    }
+}
+
+/* " HEX=Type/id" */
+static void recall_name(p2p_land_t *land, char *text, void (*name)(void *baton, apr_uint64_t urn, const p2p_named_t *named),
+                        void *baton)
+{
+    char *type, *id;
+    p2p_named_t named = {0};
+    apr_uint64_t urn = (apr_uint64_t)strtoull(text, &type, 16);
+    int number;
+
+    if (*type != '=' || !(id = strchr(++type, '/')) || strlen(id + 1) != P2P_RESOURCE_ID_LEN) return;
+    number = p2p_mapper_type_number(land->set.mapper, type, (apr_size_t)(id - type));
+    if (number < 0) return;
+    named.type = (unsigned)number;
+    memcpy(named.target_id, id + 1, P2P_RESOURCE_ID_LEN);
+    named.key = p2p_id_text_key(named.target_id);
+    name(baton, urn, &named);
+}
+
+void p2p_land_recall(p2p_land_t *land, const p2p_part_t *part,
+                     void (*name)(void *baton, apr_uint64_t urn, const p2p_named_t *named), void *baton)
+{
+    apr_size_t records = strcspn(part->held, " ");
+    char *state, *text = apr_pstrdup(land->scratch, part->held + records), *word;
+
+    recall_records(land, part->held, records);
+    for (word = apr_strtok(text, " ", &state); word; word = apr_strtok(NULL, " ", &state))
+        recall_name(land, word, name, baton);
+    apr_pool_clear(land->scratch);
+}
+
+/* ---- Noting ---- */
+
+typedef struct note_t {
+    apr_array_header_t *parts, *requests, *rejected;
+} note_t;
+
+static void add_request(note_t *note, const p2p_landing_t *landing, apr_pool_t *p)
+{
+    p2p_request_t *request;
+
+    if (!landing->new_request_kind || landing->noted) return;
+    request = apr_pcalloc(p, sizeof *request);
+    request->number = landing->part.request;
+    request->kind = landing->new_request_kind;
+    request->url = landing->url;
+    APR_ARRAY_PUSH(note->requests, p2p_request_t *) = request;
+}
+
+static void add_rows(note_t *note, const p2p_rows_of_report_t *rows)
+{
+    int i;
+
+    for (i = 0; i < rows->count; i++) APR_ARRAY_PUSH(note->rejected, p2p_rejected_t *) = &rows->row[i];
+}
+
+static void add_landing(note_t *note, p2p_landing_t *landing, apr_pool_t *p)
+{
+    add_request(note, landing, p);
+    landing->part.held = landing->part.landed ? print_held(landing, p) : "";
+    APR_ARRAY_PUSH(note->parts, p2p_part_t *) = &landing->part;
+    if (!landing->part.landed) return;
+    add_rows(note, &landing->attempt);
+    add_rows(note, &landing->settled);
+}
+
+static void settle_counts(p2p_land_t *land)
+{
+    p2p_landing_t *landing;
+
+    for (landing = land->open; landing; landing = landing->next) landing->noted = 1;
+    while ((landing = land->landed) != NULL) {
+        land->counts.parts++;
+        land->counts.retrieved += landing->part.retrieved;
+        land->counts.written += landing->part.written;
+        land->counts.duplicate += landing->part.duplicate;
+        land->counts.skipped += landing->part.skipped;
+        land->counts.rejected += landing->part.rejected;
+        land->counts.bytes += landing->part.bytes;
+        land->received -= landing->part.retrieved;
+        p2p_landing_free(landing);
+    }
+}
+
+void p2p_land_flush(p2p_land_t *land)
+{
+    apr_pool_t *p = land->flush_pool;
+    note_t note;
+    p2p_landing_t *landing;
+    p2p_error_t *error;
+
+    if (!land->landed) return;
+    note.parts = apr_array_make(p, 16, sizeof(p2p_part_t *));
+    note.requests = apr_array_make(p, 4, sizeof(p2p_request_t *));
+    note.rejected = apr_array_make(p, 4, sizeof(p2p_rejected_t *));
+    for (landing = land->landed; landing; landing = landing->next) add_landing(&note, landing, p);
+    for (landing = land->open; landing; landing = landing->next) {
+        if (!landing->noted) add_landing(&note, landing, p);
+    }
+    error = p2p_job_note_parts(land->set.db, p, land->set.keyring, land->set.job, land->set.owner, note.parts, note.requests,
+                               note.rejected);
+    if (!error) settle_counts(land);
+    else if (error->kind == P2P_E_UNAVAILABLE) p2p_log_error(land->set.log, P2P_LOG_WARN, "landing waits", error);
+    else land->set.failed(land->set.baton, error);
+    apr_pool_clear(p);
+}

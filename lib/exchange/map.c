@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the findings of a scan to a resource with its splices. */
+#include "exchange/map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+#include "base/clock.h"
+#include "exchange/map_scan.h"
+#include "fhir/resource_type.h"
+
+#define TYPES_MAX 1000
+#define TEXT_MAX (64 << 20) /* of all texts that one resource gets */
+#define ID_MAX 128          /* of a source's id: FHIR says 64, servers say more */
+
+typedef struct type_t {
+    const char *name;
+    p2p_identifier_kind_t identifiers;
+} type_t;
+
+/* A splice while its text still lies in the mapper's buffer. */
+typedef struct draft_t {
+    apr_size_t at, cut, text, len;
+    int link; /* number of the link it belongs to, or -1 */
+} draft_t;
+
+struct p2p_mapper_t {
+    p2p_id_deriver_t *deriver;
+    p2p_bases_t bases;
+    apr_pool_t *pool;
+    const char *endpoint, *source_patient, *target_patient;
+    apr_uint64_t member_key; /* of the member's Patient at the source */
+    type_t types[TYPES_MAX];
+    unsigned type_count;
+    apr_hash_t *type_numbers;
+    /* of the resource under way */
+    p2p_findings_t findings;
+    p2p_buf_t text;
+    draft_t *drafts;
+    p2p_link_t *links;
+    unsigned draft_count, draft_room, link_count, link_room;
+    const char *bytes;
+    apr_size_t len;
+    apr_pool_t *scratch;
+    unsigned other_patients, member_patients; /* bits of p2p_found_t.patient */
+    p2p_resource_t head; /* what is known before it is made */
+};
+
+static apr_status_t free_mapper(void *data)
+{
+    p2p_mapper_t *mapper = data;
+
+    p2p_findings_free(&mapper->findings);
+    p2p_buf_free(&mapper->text);
+    free(mapper->drafts);
+    free(mapper->links);
+    return APR_SUCCESS;
+}
+
+p2p_mapper_t *p2p_mapper_make(apr_pool_t *p, const p2p_map_settings_t *settings)
+{
+    p2p_mapper_t *mapper = apr_pcalloc(p, sizeof *mapper);
+    unsigned char digest[P2P_DIGEST_BYTES];
+
+    mapper->pool = p;
+    mapper->deriver = p2p_id_deriver_make(p, settings->id_namespace);
+    mapper->endpoint = apr_pstrdup(p, settings->endpoint);
+    mapper->source_patient = apr_pstrdup(p, settings->source_patient);
+    mapper->target_patient = apr_pstrdup(p, settings->target_patient);
+    mapper->type_numbers = apr_hash_make(p);
+    p2p_id_digest(mapper->deriver, "Patient", 7, settings->source_patient, strlen(settings->source_patient), digest);
+    mapper->member_key = p2p_id_key(digest);
+    mapper->bases.pool = p;
+    p2p_bases_add(&mapper->bases, settings->endpoint, strlen(settings->endpoint));
+    p2p_buf_init(&mapper->text, TEXT_MAX);
+    apr_pool_create(&mapper->scratch, p);
+    apr_pool_cleanup_register(p, mapper, free_mapper, apr_pool_cleanup_null);
+    return mapper;
+}
+
+p2p_bases_t *p2p_mapper_bases(p2p_mapper_t *mapper)
+{
+    return &mapper->bases;
+}
+
+const char *p2p_mapper_type(const p2p_mapper_t *mapper, unsigned type)
+{
+    return mapper->types[type].name;
+}
+
+int p2p_mapper_type_number(p2p_mapper_t *mapper, const char *name, apr_size_t len)
+{
+    type_t *type = apr_hash_get(mapper->type_numbers, name, (apr_ssize_t)len);
+
+    if (type) return (int)(type - mapper->types);
+    if (mapper->type_count == TYPES_MAX || !p2p_is_fhir_type(name, len)) return -1;
+    type = &mapper->types[mapper->type_count++];
+    type->name = apr_pstrmemdup(mapper->pool, name, len);
+    type->identifiers = p2p_identifier_kind(type->name);
+    apr_hash_set(mapper->type_numbers, type->name, (apr_ssize_t)len, type);
+    return (int)(type - mapper->types);
+}
+
+/* ---- Drafts ---- */
+
+static void *room(void *list, unsigned count, unsigned *have, apr_size_t size)
+{
+    if (count < *have) return list;
+    *have = *have ? *have * 2 : 32;
+    list = realloc(list, *have * size);
+    if (!list) abort();
+    return list;
+}
+
+/* Begins a splice whose text is what is added to mapper->text until end_draft. */
+static draft_t *begin_draft(p2p_mapper_t *mapper, apr_size_t at, apr_size_t cut)
+{
+    draft_t *draft;
+
+    mapper->drafts = room(mapper->drafts, mapper->draft_count, &mapper->draft_room, sizeof *mapper->drafts);
+    draft = &mapper->drafts[mapper->draft_count++];
+    draft->at = at;
+    draft->cut = cut;
+    draft->text = mapper->text.len;
+    draft->len = 0;
+    draft->link = -1;
+    return draft;
+}
+
+static void end_draft(p2p_mapper_t *mapper, draft_t *draft)
+{
+    draft->len = mapper->text.len - draft->text;
+}
+
+static void draft_text(p2p_mapper_t *mapper, apr_size_t at, apr_size_t cut, const char *text)
+{
+    draft_t *draft = begin_draft(mapper, at, cut);
+
+    p2p_buf_puts(&mapper->text, text);
+    end_draft(mapper, draft);
+}
+
+/* ---- Identity ---- */
+
+/* A string's contents at a span, without its escapes; mostly it has none, and then they are not copied. */
+static const char *contents(p2p_mapper_t *mapper, p2p_span_t span, apr_size_t *len)
+{
+    const char *text = mapper->bytes + span.begin + 1;
+
+    *len = span.end - span.begin - 2;
+    if (!memchr(text, '\\', *len)) return text;
+    return p2p_scan_unescape(mapper->scratch, text - 1, *len + 2, len);
+}
+
+static apr_uint64_t urn_key(p2p_mapper_t *mapper, const char *urn, apr_size_t len)
+{
+    unsigned char digest[P2P_DIGEST_BYTES];
+
+    p2p_id_digest(mapper->deriver, "urn", 3, urn, len, digest);
+    return p2p_id_key(digest);
+}
+
+static int is_usable_id(const char *id, apr_size_t len)
+{
+    apr_size_t i;
+
+    if (len < 1 || len > ID_MAX) return 0;
+    for (i = 0; i < len; i++) {
+        if ((unsigned char)id[i] <= ' ' || strchr("\"\\/?#%", id[i]) || (unsigned char)id[i] > '~') return 0;
+    }
+    return 1;
+}
+
+static void see_urn(p2p_mapper_t *mapper, const char *url, apr_size_t len)
+{
+    if (len > 4 && memcmp(url, "urn:", 4) == 0) mapper->head.urn = urn_key(mapper, url, len);
+}
+
+/* A resource without an id takes that of its urn:uuid. */
+static p2p_error_t *find_id(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry_t *entry)
+{
+    static const char urn_uuid[] = "urn:uuid:";
+    const char *id = NULL;
+    apr_size_t len = 0;
+
+    if (entry->full_url) see_urn(mapper, entry->full_url, entry->full_url_len);
+    if (mapper->findings.id.end) id = contents(mapper, mapper->findings.id, &len);
+    else if (mapper->head.urn && entry->full_url_len > sizeof urn_uuid - 1 && !memcmp(entry->full_url, urn_uuid, sizeof urn_uuid - 1)) {
+        id = entry->full_url + sizeof urn_uuid - 1;
+        len = entry->full_url_len - (sizeof urn_uuid - 1);
+    } else if (strcmp(p2p_mapper_type(mapper, mapper->head.type), "OperationOutcome") == 0) {
+        id = "outcome"; /* it needs none, and is skipped */
+        len = strlen(id);
+    }
+    if (!id || !is_usable_id(id, len))
+        return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource has no usable id");
+    mapper->head.source_id = apr_pstrmemdup(mapper->scratch, id, len);
+    return NULL;
+}
+
+static p2p_error_t *identify(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry_t *entry)
+{
+    p2p_resource_t *head = &mapper->head;
+    apr_size_t len;
+    const char *type = contents(mapper, mapper->findings.type, &len);
+    int number = p2p_mapper_type_number(mapper, type, len);
+    apr_time_t updated;
+
+    if (number < 0) return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource's resourceType is no type of FHIR's");
+    head->type = (unsigned)number;
+    P2P_TRY(find_id(mapper, p, entry));
+    p2p_id_digest(mapper->deriver, type, len, head->source_id, strlen(head->source_id), head->digest);
+    head->key = p2p_id_key(head->digest);
+    if (mapper->findings.updated.end) {
+        const char *text = contents(mapper, mapper->findings.updated, &len);
+
+        if (p2p_time_parse(text, len, &updated) && updated > 0) head->updated = (apr_uint64_t)apr_time_as_msec(updated);
+    }
+    if (entry->full_url && !head->urn)
+        p2p_bases_learn(&mapper->bases, entry->full_url, entry->full_url_len, p2p_mapper_type(mapper, head->type),
+                        head->source_id);
+    return NULL;
+}
+
+/* ---- id, meta, identifier, link ---- */
+
+static void draft_id(p2p_mapper_t *mapper)
+{
+    p2p_span_t id = mapper->findings.id, type = mapper->findings.type;
+    draft_t *draft = id.end ? begin_draft(mapper, id.begin, id.end - id.begin) : begin_draft(mapper, type.end, 0);
+    char text[P2P_RESOURCE_ID_LEN + 1];
+
+    p2p_id_text(mapper->head.digest, text);
+    p2p_buf_printf(&mapper->text, id.end ? "\"%s\"" : ",\"id\":\"%s\"", text);
+    end_draft(mapper, draft);
+}
+
+static void add_source_url(p2p_mapper_t *mapper)
+{
+    const char *url = apr_pstrcat(mapper->scratch, mapper->endpoint, "/", p2p_mapper_type(mapper, mapper->head.type), "/",
+                                  mapper->head.source_id, NULL);
+
+    p2p_buf_puts(&mapper->text, "\"source\":");
+    p2p_buf_json(&mapper->text, url, strlen(url));
+}
+
+/* Where whole new members of the resource go: behind its id or resourceType. */
+static apr_size_t new_members_at(const p2p_mapper_t *mapper)
+{
+    return mapper->findings.id.end ? mapper->findings.id.end : mapper->findings.type.end;
+}
+
+/* Cuts the members that are dropped, each with one comma; the last run takes the comma before it. */
+static void cut_meta_members(p2p_mapper_t *mapper)
+{
+    const p2p_meta_member_t *members = mapper->findings.meta_members;
+    int count = mapper->findings.meta_count, kept = count, i;
+
+    while (kept > 0 && members[kept - 1].drop) kept--;
+    for (i = 0; i < kept; i++) {
+        if (members[i].drop)
+            draft_text(mapper, members[i].span.begin, members[i + 1].span.begin - members[i].span.begin, "");
+    }
+    if (kept < count)
+        draft_text(mapper, members[kept - 1].span.end, members[count - 1].span.end - members[kept - 1].span.end, "");
+}
+
+static void draft_meta(p2p_mapper_t *mapper)
+{
+    const p2p_findings_t *f = &mapper->findings;
+    int i, kept = 0;
+    draft_t *draft;
+
+    for (i = 0; i < f->meta_count; i++) kept += !f->meta_members[i].drop;
+    if (!f->meta.end) draft = begin_draft(mapper, new_members_at(mapper), 0);
+    else if (kept) draft = begin_draft(mapper, f->meta.begin + 1, 0);
+    else draft = begin_draft(mapper, f->meta.begin, f->meta.end - f->meta.begin);
+    if (!f->meta.end) p2p_buf_puts(&mapper->text, ",\"meta\":");
+    if (!f->meta.end || !kept) p2p_buf_puts(&mapper->text, "{");
+    add_source_url(mapper);
+    p2p_buf_puts(&mapper->text, f->meta.end && kept ? "," : "}");
+    end_draft(mapper, draft);
+    if (kept) cut_meta_members(mapper);
+}
+
+/* Begins a splice that adds one element to a top-level array, which may be empty or missing. */
+static draft_t *begin_element(p2p_mapper_t *mapper, const p2p_array_t *array, const char *name)
+{
+    draft_t *draft;
+
+    if (!array->span.end) {
+        draft = begin_draft(mapper, new_members_at(mapper), 0);
+        p2p_buf_printf(&mapper->text, ",\"%s\":[", name);
+    } else {
+        draft = begin_draft(mapper, array->last_end ? array->last_end : array->span.begin + 1, 0);
+        if (array->last_end) p2p_buf_puts(&mapper->text, ",");
+    }
+    return draft;
+}
+
+static void end_element(p2p_mapper_t *mapper, const p2p_array_t *array, draft_t *draft)
+{
+    if (!array->span.end) p2p_buf_puts(&mapper->text, "]");
+    end_draft(mapper, draft);
+}
+
+static void add_identifier(p2p_mapper_t *mapper)
+{
+    p2p_buf_puts(&mapper->text, "{\"system\":");
+    p2p_buf_json(&mapper->text, mapper->endpoint, strlen(mapper->endpoint));
+    p2p_buf_printf(&mapper->text, ",\"value\":\"%s/%s\"}", p2p_mapper_type(mapper, mapper->head.type), mapper->head.source_id);
+}
+
+static void draft_identifier(p2p_mapper_t *mapper)
+{
+    const p2p_array_t *array = &mapper->findings.identifier;
+    p2p_identifier_kind_t kind = mapper->types[mapper->head.type].identifiers;
+    draft_t *draft;
+
+    if (kind == P2P_IDENTIFIER_MANY && (array->is_array || !array->span.end)) {
+        draft = begin_element(mapper, array, "identifier");
+        add_identifier(mapper);
+        end_element(mapper, array, draft);
+    } else if (kind == P2P_IDENTIFIER_ONE && !array->span.end) {
+        draft = begin_draft(mapper, new_members_at(mapper), 0);
+        p2p_buf_puts(&mapper->text, ",\"identifier\":");
+        add_identifier(mapper);
+        end_draft(mapper, draft);
+    }
+}
+
+/* The source's Patient says that it is the same person as the member's. */
+static void draft_patient_link(p2p_mapper_t *mapper)
+{
+    const p2p_array_t *array = &mapper->findings.link;
+    draft_t *draft;
+
+    if (array->span.end && !array->is_array) return;
+    draft = begin_element(mapper, array, "link");
+    p2p_buf_printf(&mapper->text, "{\"other\":{\"reference\":\"Patient/%s\"},\"type\":\"seealso\"}", mapper->target_patient);
+    end_element(mapper, array, draft);
+}
+
+/* ---- References ---- */
+
+static int is_member(const p2p_mapper_t *mapper, const p2p_reference_t *ref)
+{
+    return ref->id_len == strlen(mapper->source_patient) && memcmp(ref->id, mapper->source_patient, ref->id_len) == 0;
+}
+
+static int is_patient(const p2p_reference_t *ref)
+{
+    return ref->type_len == 7 && memcmp(ref->type, "Patient", 7) == 0;
+}
+
+static p2p_link_t *add_link(p2p_mapper_t *mapper, const p2p_found_t *found)
+{
+    p2p_link_t *link;
+
+    mapper->links = room(mapper->links, mapper->link_count, &mapper->link_room, sizeof *mapper->links);
+    link = memset(&mapper->links[mapper->link_count++], 0, sizeof *link);
+    link->kind = found->is_attachment ? P2P_LINK_ATTACHMENT : P2P_LINK_REFERENCE;
+    link->value = found->value.begin;
+    link->value_end = found->value.end;
+    link->member = found->member.begin;
+    link->member_end = found->member.end;
+    link->patient = found->patient;
+    link->drops = found->has_identifier;
+    if (link->drops && found->next_begin) link->member_end = found->next_begin;
+    else if (link->drops && found->prev_end) link->member = found->prev_end;
+    return link;
+}
+
+/* The splice that rewrites a link; without a target yet it leaves the source's text as it is. */
+static void draft_link(p2p_mapper_t *mapper, const p2p_found_t *found, const p2p_reference_t *ref, const char *text,
+                       apr_size_t len)
+{
+    p2p_link_t *link = add_link(mapper, found);
+    draft_t *draft = begin_draft(mapper, found->value.begin, 0);
+    unsigned char digest[P2P_DIGEST_BYTES];
+    char id[P2P_RESOURCE_ID_LEN + 1];
+
+    draft->link = (int)mapper->link_count - 1;
+    if (ref->kind == P2P_REF_RESOURCE) {
+        p2p_id_digest(mapper->deriver, ref->type, ref->type_len, ref->id, ref->id_len, digest);
+        p2p_id_text(digest, id);
+        link->key = p2p_id_key(digest);
+        draft->cut = found->value.end - found->value.begin;
+        p2p_buf_printf(&mapper->text, "\"%.*s/%s\"", (int)ref->type_len, ref->type, id);
+        end_draft(mapper, draft);
+    } else if (ref->kind == P2P_REF_URN) {
+        link->is_urn = 1;
+        link->key = urn_key(mapper, text, len);
+    } else link->hopeless = 1;
+}
+
+static void draft_found(p2p_mapper_t *mapper, const p2p_found_t *found)
+{
+    apr_size_t len;
+    const char *text = contents(mapper, found->value, &len);
+    p2p_reference_t ref = p2p_reference_parse(&mapper->bases, text, len);
+    int member = is_patient(&ref) && is_member(mapper, &ref);
+
+    if (ref.kind == P2P_REF_OTHER || p2p_findings_is_local(&mapper->findings, text, len)) return;
+    if (found->is_attachment && ref.kind != P2P_REF_RESOURCE && ref.kind != P2P_REF_URN) return;
+    if (found->patient && is_patient(&ref)) {
+        if (member) mapper->member_patients |= 1u << found->patient;
+        else mapper->other_patients |= 1u << found->patient;
+    }
+    if (member && !found->is_attachment) {
+        draft_t *draft = begin_draft(mapper, found->value.begin, found->value.end - found->value.begin);
+
+        p2p_buf_printf(&mapper->text, "\"Patient/%s\"", mapper->target_patient);
+        end_draft(mapper, draft);
+    } else draft_link(mapper, found, &ref, text, len);
+}
+
+/* ---- The resource ---- */
+
+static int compare_drafts(const void *a, const void *b)
+{
+    const draft_t *x = a, *y = b;
+
+    if (x->at != y->at) return x->at < y->at ? -1 : 1;
+    return x->text < y->text ? -1 : x->text > y->text; /* insertions at one place keep the order they were made in */
+}
+
+static p2p_resource_t *make_resource(const p2p_mapper_t *mapper)
+{
+    char *texts, *bytes;
+    p2p_resource_t *resource = p2p_resource_make(&mapper->head, mapper->links, mapper->link_count, mapper->draft_count,
+                                                 mapper->text.len, mapper->len, &texts, &bytes);
+    unsigned i;
+
+    if (mapper->text.len) memcpy(texts, mapper->text.data, mapper->text.len);
+    memcpy(bytes, mapper->bytes, mapper->len);
+    for (i = 0; i < mapper->draft_count; i++) {
+        const draft_t *draft = &mapper->drafts[i];
+        p2p_splice_t splice = {draft->at, draft->cut, texts + draft->text, draft->len};
+
+        resource->splices[i] = splice;
+        if (draft->link >= 0) resource->links[draft->link].splice = i;
+    }
+    return resource;
+}
+
+p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry_t *entry, p2p_resource_t **resource)
+{
+    unsigned i;
+
+    apr_pool_clear(mapper->scratch);
+    p2p_buf_clear(&mapper->text);
+    memset(&mapper->head, 0, sizeof mapper->head);
+    mapper->draft_count = mapper->link_count = mapper->other_patients = mapper->member_patients = 0;
+    mapper->bytes = entry->resource;
+    mapper->len = entry->len;
+    P2P_TRY(p2p_map_scan(&mapper->findings, entry->resource, entry->len, p));
+    P2P_TRY(identify(mapper, p, entry));
+    draft_id(mapper);
+    draft_meta(mapper);
+    draft_identifier(mapper);
+    if (strcmp(p2p_mapper_type(mapper, mapper->head.type), "Patient") == 0) {
+        if (strcmp(mapper->head.source_id, mapper->source_patient) == 0) draft_patient_link(mapper);
+        else mapper->head.other_patient = 1;
+    }
+    for (i = 0; i < mapper->findings.found_count; i++) draft_found(mapper, &mapper->findings.found[i]);
+    if (mapper->text.overflow) return p2p_error_make(p, P2P_E_INVALID, "too-large", "a resource has too many references");
+    if (mapper->other_patients & ~mapper->member_patients) mapper->head.other_patient = 1;
+    qsort(mapper->drafts, mapper->draft_count, sizeof *mapper->drafts, compare_drafts);
+    *resource = make_resource(mapper);
+    return NULL;
+}
+
+/* ---- What becomes of links later ---- */
+
+int p2p_map_resolve_urn(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link_t *link, const p2p_named_t *named)
+{
+    char text[64 + P2P_RESOURCE_ID_LEN + 4];
+    const char *type = p2p_mapper_type(mapper, named->type);
+    int is_member_link = named->key == mapper->member_key && link->kind == P2P_LINK_REFERENCE;
+    const char *id = is_member_link ? mapper->target_patient : named->target_id;
+    int len = apr_snprintf(text, sizeof text, "\"%s/%s\"", type, id);
+
+    p2p_resource_set_splice(resource, link->splice, link->value, link->value_end - link->value, text, (apr_size_t)len);
+    link->is_urn = 0;
+    link->key = named->key;
+    link->settled = (unsigned char)is_member_link;
+    return link->patient && named->key != mapper->member_key && strcmp(type, "Patient") == 0;
+}
+
+void p2p_map_unresolved(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link_t *link, int keep)
+{
+    const char *value = resource->bytes + link->value + 1;
+    apr_size_t len = link->value_end - link->value - 2;
+    int absolute = memchr(value, ':', len) != NULL;
+    p2p_buf_t text;
+
+    link->settled = 1;
+    if (keep || link->kind == P2P_LINK_ATTACHMENT) {
+        p2p_resource_set_splice(resource, link->splice, link->value, 0, NULL, 0);
+        return;
+    }
+    if (link->drops) {
+        p2p_resource_set_splice(resource, link->splice, link->member, link->member_end - link->member, NULL, 0);
+        return;
+    }
+    p2p_buf_init(&text, len + strlen(mapper->endpoint) * 6 + 128);
+    p2p_buf_puts(&text, "\"identifier\":{\"system\":\"urn:ietf:rfc:3986\",\"value\":");
+    p2p_buf_json(&text, mapper->endpoint, absolute ? 0 : strlen(mapper->endpoint));
+    text.len--; /* the closing quote: what follows is JSON text already */
+    if (!absolute) p2p_buf_puts(&text, "/");
+    p2p_buf_add(&text, value, len);
+    p2p_buf_puts(&text, "\"}");
+    p2p_resource_set_splice(resource, link->splice, link->member, link->member_end - link->member, text.data, text.len);
+    p2p_buf_free(&text);
+}
+
+const char *p2p_map_link_url(const p2p_mapper_t *mapper, const p2p_resource_t *resource, const p2p_link_t *link,
+                             apr_pool_t *p)
+{
+    apr_size_t len;
+    const char *text = p2p_scan_unescape(p, resource->bytes + link->value, link->value_end - link->value, &len);
+    p2p_reference_t ref = p2p_reference_parse(&mapper->bases, text, len);
+
+    if (ref.kind != P2P_REF_RESOURCE) return NULL;
+    return apr_psprintf(p, "%s/%.*s/%.*s", mapper->endpoint, (int)ref.type_len, ref.type, (int)ref.id_len, ref.id);
+}

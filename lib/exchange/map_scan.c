@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding references by shape: a Reference is an object with no members but a Reference's, an Attachment likewise. */
+#include "exchange/map_scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum {
+    N_OTHER, N_ID, N_FOR, N_URL, N_TYPE, N_META, N_DATA, N_SIZE, N_HASH, N_LINK, N_TITLE, N_SOURCE, N_DISPLAY, N_SUBJECT,
+    N_PATIENT, N_FULL_URL, N_LANGUAGE, N_CREATION, N_RESOURCE, N_REFERENCE, N_EXTENSION, N_VERSION_ID, N_IDENTIFIER,
+    N_LAST_UPDATED, N_CONTENT_TYPE, N_BENEFICIARY, N_RESOURCE_TYPE, N_MODIFIER_EXTENSION
+} name_t;
+
+#define IN_REFERENCE 1
+#define IN_ATTACHMENT 2
+#define IN_META_DROP 4
+#define PATIENT(n) ((n) << 4) /* 1 … 4 */
+
+/* By length, so that a name is compared with the few that are as long. */
+static const struct known_t {
+    const char *name;
+    unsigned char len, flags;
+    unsigned char code;
+} known[] = {
+    {"id", 2, IN_REFERENCE | IN_ATTACHMENT, N_ID},
+    {"for", 3, PATIENT(4), N_FOR}, {"url", 3, IN_ATTACHMENT, N_URL},
+    {"type", 4, IN_REFERENCE, N_TYPE}, {"meta", 4, 0, N_META}, {"data", 4, IN_ATTACHMENT, N_DATA},
+    {"size", 4, IN_ATTACHMENT, N_SIZE}, {"hash", 4, IN_ATTACHMENT, N_HASH}, {"link", 4, 0, N_LINK},
+    {"title", 5, IN_ATTACHMENT, N_TITLE},
+    {"source", 6, IN_META_DROP, N_SOURCE},
+    {"display", 7, IN_REFERENCE, N_DISPLAY}, {"subject", 7, PATIENT(1), N_SUBJECT},
+    {"patient", 7, PATIENT(2), N_PATIENT}, {"fullUrl", 7, 0, N_FULL_URL},
+    {"language", 8, IN_ATTACHMENT, N_LANGUAGE}, {"creation", 8, IN_ATTACHMENT, N_CREATION},
+    {"resource", 8, 0, N_RESOURCE},
+    {"reference", 9, IN_REFERENCE, N_REFERENCE}, {"extension", 9, IN_REFERENCE | IN_ATTACHMENT, N_EXTENSION},
+    {"versionId", 9, IN_META_DROP, N_VERSION_ID},
+    {"identifier", 10, IN_REFERENCE, N_IDENTIFIER},
+    {"lastUpdated", 11, IN_META_DROP, N_LAST_UPDATED}, {"contentType", 11, IN_ATTACHMENT, N_CONTENT_TYPE},
+    {"beneficiary", 11, PATIENT(3), N_BENEFICIARY},
+    {"resourceType", 12, 0, N_RESOURCE_TYPE},
+    {"modifierExtension", 17, 0, N_MODIFIER_EXTENSION},
+    {"", 255, 0, N_OTHER}};
+
+/* Where names of each length begin in the table. */
+static const unsigned char known_at[18] = {27, 27, 0, 1, 3, 9, 10, 11, 15, 18, 21, 22, 25, 27, 27, 27, 27, 26};
+
+typedef struct frame_t {
+    unsigned char is_object, name, member, members, has_reference, has_url, has_identifier;
+    unsigned char member_patient, patient; /* of the member under way, of the container itself: see p2p_found_t */
+    apr_size_t begin;      /* of the container */
+    apr_size_t name_begin; /* of the member under way */
+    apr_size_t last_end;   /* behind the last member or element */
+    p2p_span_t reference, reference_member, url, url_member, type, id;
+    apr_size_t reference_prev, reference_next;
+} frame_t;
+
+typedef struct scan_t {
+    p2p_findings_t *findings;
+    const char *bytes;
+    frame_t frames[P2P_SCAN_DEPTH + 2]; /* by depth of what they hold: [1] is the resource itself */
+} scan_t;
+
+static const struct known_t *look_up(const char *name, apr_size_t len)
+{
+    unsigned at = len < sizeof known_at ? known_at[len] : 27;
+
+    for (; known[at].len == len; at++) {
+        if (memcmp(known[at].name, name, len) == 0) return &known[at];
+    }
+    return &known[27];
+}
+
+static apr_uint64_t hash(const char *text, apr_size_t len)
+{
+    apr_uint64_t h = 0xcbf29ce484222325u;
+    apr_size_t i;
+
+    for (i = 0; i < len; i++) h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
+    return h;
+}
+
+static void add_local(p2p_findings_t *findings, apr_uint64_t value)
+{
+    if (findings->local_count == findings->local_room) {
+        findings->local_room = findings->local_room ? findings->local_room * 2 : 16;
+        findings->local = realloc(findings->local, findings->local_room * sizeof *findings->local);
+        if (!findings->local) abort();
+    }
+    findings->local[findings->local_count++] = value;
+}
+
+static p2p_found_t *add_found(p2p_findings_t *findings)
+{
+    if (findings->found_count == findings->found_room) {
+        findings->found_room = findings->found_room ? findings->found_room * 2 : 16;
+        findings->found = realloc(findings->found, findings->found_room * sizeof *findings->found);
+        if (!findings->found) abort();
+    }
+    return memset(&findings->found[findings->found_count++], 0, sizeof *findings->found);
+}
+
+int p2p_findings_is_local(const p2p_findings_t *findings, const char *text, apr_size_t len)
+{
+    apr_uint64_t value;
+    unsigned i;
+
+    if (!findings->local_count) return 0;
+    value = hash(text, len);
+    for (i = 0; i < findings->local_count; i++) {
+        if (findings->local[i] == value) return 1;
+    }
+    return 0;
+}
+
+/* A resource nested in this one, as a Bundle's entry: its Type/id satisfies references within. */
+static void note_nested(scan_t *scan, const frame_t *frame)
+{
+    apr_size_t type_len = frame->type.end - frame->type.begin - 2, id_len = frame->id.end - frame->id.begin - 2;
+    char text[256];
+
+    if (type_len + id_len + 1 > sizeof text) return;
+    memcpy(text, scan->bytes + frame->type.begin + 1, type_len);
+    text[type_len] = '/';
+    memcpy(text + type_len + 1, scan->bytes + frame->id.begin + 1, id_len);
+    add_local(scan->findings, hash(text, type_len + 1 + id_len));
+}
+
+static void note_reference(scan_t *scan, const frame_t *frame)
+{
+    p2p_found_t *found = add_found(scan->findings);
+
+    found->value = frame->reference;
+    found->member = frame->reference_member;
+    found->prev_end = frame->reference_prev;
+    found->next_begin = frame->reference_next;
+    found->has_identifier = frame->has_identifier;
+    found->patient = frame->patient;
+}
+
+static void note_attachment(scan_t *scan, const frame_t *frame)
+{
+    p2p_found_t *found = add_found(scan->findings);
+
+    found->value = frame->url;
+    found->member = frame->url_member;
+    found->is_attachment = 1;
+}
+
+static void begin_container(scan_t *scan, const p2p_scan_token_t *token)
+{
+    const frame_t *outer = &scan->frames[token->depth];
+    frame_t *frame = &scan->frames[token->depth + 1];
+
+    memset(frame, 0, sizeof *frame);
+    frame->begin = (apr_size_t)token->begin;
+    frame->is_object = token->kind == P2P_SCAN_OBJECT;
+    frame->members = IN_REFERENCE | IN_ATTACHMENT;
+    if (token->depth == 0) return;
+    frame->name = outer->is_object ? outer->member : outer->name;
+    frame->patient = token->depth == 1 ? outer->member_patient : outer->is_object ? 0 : outer->patient;
+}
+
+static void end_object(scan_t *scan, unsigned depth)
+{
+    const frame_t *frame = &scan->frames[depth];
+
+    if (depth < 2) return;
+    if (frame->has_reference && (frame->members & IN_REFERENCE)) note_reference(scan, frame);
+    if (frame->has_url && (frame->members & IN_ATTACHMENT) && frame->name != N_EXTENSION
+        && frame->name != N_MODIFIER_EXTENSION) note_attachment(scan, frame);
+    if (frame->name == N_RESOURCE && frame->type.end && frame->id.end) note_nested(scan, frame);
+}
+
+static void on_name(scan_t *scan, const p2p_scan_token_t *token)
+{
+    frame_t *frame = &scan->frames[token->depth];
+    const char *name = scan->bytes + token->begin + 1;
+    apr_size_t len = (apr_size_t)(token->end - token->begin) - 2;
+    int underscore = len > 1 && name[0] == '_';
+    const struct known_t *entry = look_up(name + underscore, len - underscore);
+
+    if (frame->has_reference && !frame->reference_next) frame->reference_next = (apr_size_t)token->begin;
+    frame->members &= entry->flags;
+    frame->member = underscore ? N_OTHER : entry->code;
+    frame->member_patient = underscore ? 0 : entry->flags >> 4;
+    frame->name_begin = (apr_size_t)token->begin;
+    if (entry->code == N_IDENTIFIER && !underscore) frame->has_identifier = 1;
+    if (token->depth == 2 && frame->name == N_META && scan->frames[1].member == N_META) {
+        p2p_findings_t *findings = scan->findings;
+
+        if (findings->meta_count < P2P_META_MEMBERS_MAX) {
+            findings->meta_members[findings->meta_count].span.begin = (apr_size_t)token->begin;
+            findings->meta_members[findings->meta_count].drop = (entry->flags & IN_META_DROP) != 0;
+        }
+        findings->meta_count++;
+    }
+}
+
+static void on_string(scan_t *scan, frame_t *frame, p2p_span_t value)
+{
+    p2p_span_t member = {frame->name_begin, value.end};
+
+    switch (frame->member) {
+    case N_REFERENCE:
+        frame->has_reference = 1;
+        frame->reference = value;
+        frame->reference_member = member;
+        frame->reference_prev = frame->last_end;
+        break;
+    case N_URL:
+        frame->has_url = 1;
+        frame->url = value;
+        frame->url_member = member;
+        break;
+    case N_FULL_URL: add_local(scan->findings, hash(scan->bytes + value.begin + 1, value.end - value.begin - 2)); break;
+    case N_RESOURCE_TYPE: frame->type = value; break;
+    case N_ID: frame->id = value; break;
+    }
+}
+
+/* The end of a member of the resource itself. */
+static void end_top_member(scan_t *scan, const p2p_scan_token_t *token, p2p_span_t value)
+{
+    p2p_findings_t *findings = scan->findings;
+    const frame_t *inner = &scan->frames[2];
+    p2p_array_t *array = NULL;
+
+    switch (scan->frames[1].member) {
+    case N_META: if (token->kind == P2P_SCAN_OBJECT_END) findings->meta = value; break;
+    case N_IDENTIFIER: array = &findings->identifier; break;
+    case N_LINK: array = &findings->link; break;
+    }
+    if (!array) return;
+    array->span = value;
+    array->is_array = token->kind == P2P_SCAN_ARRAY_END;
+    array->last_end = array->is_array ? inner->last_end : 0;
+}
+
+/* A value has ended: a scalar, or a container with its last byte. begin is the value's first byte. */
+static void end_value(scan_t *scan, const p2p_scan_token_t *token, apr_size_t begin)
+{
+    frame_t *frame = &scan->frames[token->depth];
+    p2p_findings_t *findings = scan->findings;
+    p2p_span_t value = {begin, (apr_size_t)token->end};
+
+    if (frame->is_object && token->kind == P2P_SCAN_STRING) on_string(scan, frame, value);
+    if (token->depth == 1) end_top_member(scan, token, value);
+    if (token->depth == 2 && frame->is_object && frame->name == N_META && scan->frames[1].member == N_META) {
+        if (findings->meta_count <= P2P_META_MEMBERS_MAX && findings->meta_count)
+            findings->meta_members[findings->meta_count - 1].span.end = value.end;
+        if (frame->member == N_LAST_UPDATED && token->kind == P2P_SCAN_STRING) findings->updated = value;
+    }
+    frame->last_end = value.end;
+}
+
+static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
+{
+    scan_t *scan = baton;
+    const frame_t *inner = &scan->frames[token->depth + 1];
+
+    switch (token->kind) {
+    case P2P_SCAN_NAME: on_name(scan, token); break;
+    case P2P_SCAN_OBJECT:
+    case P2P_SCAN_ARRAY: begin_container(scan, token); break;
+    case P2P_SCAN_OBJECT_END: end_object(scan, token->depth + 1); /* fall through */
+    case P2P_SCAN_ARRAY_END: end_value(scan, token, inner->begin); break;
+    default: end_value(scan, token, (apr_size_t)token->begin);
+    }
+    return NULL;
+}
+
+p2p_error_t *p2p_map_scan(p2p_findings_t *findings, const char *bytes, apr_size_t len, apr_pool_t *p)
+{
+    p2p_findings_t kept = *findings;
+    scan_t scan = {findings, bytes, {{0}}};
+    const frame_t *top = &scan.frames[1];
+
+    memset(findings, 0, sizeof *findings);
+    findings->found = kept.found;
+    findings->found_room = kept.found_room;
+    findings->local = kept.local;
+    findings->local_room = kept.local_room;
+    P2P_TRY(p2p_scan_all(bytes, len, on_token, &scan, p));
+    findings->type = top->type;
+    findings->id = top->id;
+    if (!top->is_object || !findings->type.end)
+        return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource has no resourceType");
+    if (findings->meta_count > P2P_META_MEMBERS_MAX)
+        return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource's meta has more than %d members",
+                              P2P_META_MEMBERS_MAX);
+    return NULL;
+}
+
+void p2p_findings_free(p2p_findings_t *findings)
+{
+    free(findings->found);
+    free(findings->local);
+    memset(findings, 0, sizeof *findings);
+}

@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tarjan's search for strongly connected components over what lies aside, stopped at the first thing that is still missing. */
+#include "exchange/order.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+typedef struct p2p_order_list_t {
+    p2p_resource_t *head, *tail;
+    apr_size_t bytes;
+} p2p_order_list_t;
+
+/* What is known of a key: the resource of that key that lies here, and those that wait for it. A urn is a key, too. */
+typedef struct node_t {
+    apr_uint64_t key;
+    struct node_t *chain;
+    p2p_resource_t *resource;
+    p2p_order_list_t waiting;
+    p2p_named_t *named; /* of a urn: what it names */
+} node_t;
+
+struct p2p_order_t {
+    p2p_order_settings_t set;
+    node_t **buckets;
+    apr_size_t bucket_count, node_count; /* bucket_count is a power of two */
+    p2p_order_list_t arrivals; /* not looked at yet */
+    p2p_order_list_t released; /* what they waited for has moved: to be looked at again, before the arrivals */
+    apr_size_t held;           /* resources that lie here */
+    apr_size_t bytes;          /* of them in memory */
+    int closed, broken;
+    apr_pool_t *scratch;
+    apr_uint64_t visit;
+    unsigned index;
+    p2p_resource_t *stack;
+};
+
+/* What a look at a link, or a whole search, comes to. */
+typedef enum {
+    CLEAR,   /* nothing in the way */
+    DEEPER,  /* it depends on another one that lies here */
+    BLOCKED, /* something is missing or under way */
+    BROKEN,  /* it cannot be brought back from the spool */
+    FULL,    /* the Bundle had to be closed: look again */
+    FOREIGN  /* another patient's */
+} verdict_t;
+
+/* ---- Lists and nodes ---- */
+
+static void list_add(p2p_order_list_t *list, p2p_resource_t *resource)
+{
+    resource->list = list;
+    resource->next = NULL;
+    resource->prev = list->tail;
+    if (list->tail) list->tail->next = resource;
+    else list->head = resource;
+    list->tail = resource;
+    list->bytes += resource->size;
+}
+
+static void list_remove(p2p_resource_t *resource)
+{
+    p2p_order_list_t *list = resource->list;
+
+    if (!list) return;
+    if (resource->prev) resource->prev->next = resource->next;
+    else list->head = resource->next;
+    if (resource->next) resource->next->prev = resource->prev;
+    else list->tail = resource->prev;
+    list->bytes -= resource->size;
+    resource->list = NULL;
+}
+
+static node_t **find_link(const p2p_order_t *order, apr_uint64_t key)
+{
+    node_t **link = &order->buckets[(key >> 7) & (order->bucket_count - 1)];
+
+    while (*link && (*link)->key != key) link = &(*link)->chain;
+    return link;
+}
+
+static node_t *find(const p2p_order_t *order, apr_uint64_t key)
+{
+    return *find_link(order, key);
+}
+
+static void grow(p2p_order_t *order)
+{
+    node_t **old = order->buckets;
+    apr_size_t count = order->bucket_count, i;
+
+    order->bucket_count = count ? count * 2 : 1024;
+    order->buckets = calloc(order->bucket_count, sizeof *order->buckets);
+    if (!order->buckets) abort();
+    for (i = 0; i < count; i++) {
+        node_t *node = old[i], *chain;
+
+        for (; node; node = chain) {
+            node_t **link = find_link(order, node->key);
+
+            chain = node->chain;
+            node->chain = *link;
+            *link = node;
+        }
+    }
+    free(old);
+}
+
+static node_t *need(p2p_order_t *order, apr_uint64_t key)
+{
+    node_t **link, *node;
+
+    if (order->node_count >= order->bucket_count) grow(order);
+    link = find_link(order, key);
+    if (*link) return *link;
+    node = calloc(1, sizeof *node);
+    if (!node) abort();
+    node->key = key;
+    *link = node;
+    order->node_count++;
+    return node;
+}
+
+/* Forgets a node that nothing needs any more. */
+static void tidy(p2p_order_t *order, apr_uint64_t key)
+{
+    node_t **link = find_link(order, key), *node = *link;
+
+    if (!node || node->resource || node->waiting.head || node->named) return;
+    *link = node->chain;
+    free(node);
+    order->node_count--;
+}
+
+static void release_waiting(p2p_order_t *order, node_t *node)
+{
+    p2p_resource_t *resource, *next;
+
+    for (resource = node->waiting.head; resource; resource = next) {
+        next = resource->next;
+        list_remove(resource);
+        list_add(&order->released, resource);
+    }
+}
+
+static void free_list(p2p_order_list_t *list)
+{
+    p2p_resource_t *resource, *next;
+
+    for (resource = list->head; resource; resource = next) {
+        next = resource->next;
+        p2p_resource_free(resource);
+    }
+}
+
+static apr_status_t free_order(void *data)
+{
+    p2p_order_t *order = data;
+    apr_size_t i;
+
+    free_list(&order->arrivals);
+    free_list(&order->released);
+    for (i = 0; i < order->bucket_count; i++) {
+        node_t *node = order->buckets[i], *chain;
+
+        for (; node; node = chain) {
+            chain = node->chain;
+            free_list(&node->waiting);
+            free(node->named);
+            free(node);
+        }
+    }
+    free(order->buckets);
+    return APR_SUCCESS;
+}
+
+p2p_order_t *p2p_order_make(apr_pool_t *p, const p2p_order_settings_t *settings)
+{
+    p2p_order_t *order = apr_pcalloc(p, sizeof *order);
+
+    order->set = *settings;
+    apr_pool_create(&order->scratch, p);
+    grow(order);
+    apr_pool_cleanup_register(p, order, free_order, apr_pool_cleanup_null);
+    return order;
+}
+
+/* ---- The search ---- */
+
+/* The Bundle being filled, by as many bits of its number as seen keeps. */
+static unsigned open_number(const p2p_order_t *order)
+{
+    return p2p_push_open_number(order->set.push) & 0x1ffff;
+}
+
+/* Before a resource's bytes are looked at or changed they have to be in memory. */
+static int fetch(p2p_order_t *order, p2p_resource_t *resource)
+{
+    apr_size_t before = resource->size;
+    p2p_error_t *error = p2p_resource_fetch(resource, order->scratch);
+
+    if (error) {
+        order->broken = 1;
+        order->set.failed(order->set.baton, error);
+        return 0;
+    }
+    order->bytes += resource->size - before;
+    if (resource->list) resource->list->bytes += resource->size - before;
+    return 1;
+}
+
+/* What waits goes to the spool where memory does not suffice. */
+static void spool(p2p_order_t *order, p2p_resource_t *resource)
+{
+    apr_size_t before = resource->size;
+    p2p_error_t *error;
+
+    if (!order->set.spool || !resource->splices || p2p_order_waiting(order) < order->set.waiting_bytes) return;
+    apr_pool_clear(order->scratch);
+    if (p2p_resource_spool(resource, order->set.spool, order->scratch, &error)) order->bytes -= before - resource->size;
+    else if (error && error->kind == P2P_E_INTERNAL) p2p_log_error(order->set.log, P2P_LOG_ERROR, "what waits", error);
+}
+
+static verdict_t unresolved(p2p_order_t *order, p2p_resource_t *resource, p2p_link_t *link)
+{
+    if (!fetch(order, resource)) return BROKEN;
+    p2p_map_unresolved(order->set.mapper, resource, link, order->set.keep_unresolved);
+    return CLEAR;
+}
+
+static verdict_t look_at_urn(p2p_order_t *order, p2p_resource_t *resource, p2p_link_t *link, apr_uint64_t *blocker)
+{
+    const node_t *node = find(order, link->key);
+
+    if (node && node->named) {
+        if (!fetch(order, resource)) return BROKEN;
+        return p2p_map_resolve_urn(order->set.mapper, resource, link, node->named) ? FOREIGN : CLEAR;
+    }
+    *blocker = link->key;
+    return order->closed ? unresolved(order, resource, link) : BLOCKED;
+}
+
+/* Does what a resource waits for still keep it from going? Then there is no need to look into it: this bounds the search. */
+static const node_t *still_missing(const p2p_order_t *order, const p2p_resource_t *resource)
+{
+    const node_t *node;
+    const p2p_seen_slot_t *slot;
+
+    if (!resource->list || resource->list == &order->arrivals || resource->list == &order->released) return NULL;
+    node = (const node_t *)((const char *)resource->list - offsetof(node_t, waiting));
+    if (node->named) return NULL;
+    slot = p2p_seen_find(order->set.seen, node->key);
+    if (!slot || slot->state == P2P_SEEN_NEVER) return order->closed ? NULL : node;
+    return slot->state == P2P_SEEN_SENT && slot->bundle != open_number(order) ? node : NULL;
+}
+
+static verdict_t look_deeper(const p2p_order_t *order, apr_uint64_t *blocker, p2p_resource_t **deeper)
+{
+    const node_t *missing;
+
+    *deeper = find(order, *blocker)->resource;
+    missing = still_missing(order, *deeper);
+    if (!missing) return DEEPER;
+    *blocker = missing->key;
+    return BLOCKED;
+}
+
+static verdict_t look_at_key(p2p_order_t *order, p2p_resource_t *resource, p2p_link_t *link, apr_uint64_t *blocker,
+                             p2p_resource_t **deeper)
+{
+    const p2p_seen_slot_t *slot = p2p_seen_find(order->set.seen, link->key);
+    p2p_seen_state_t state = slot ? (p2p_seen_state_t)slot->state : P2P_SEEN_NEVER;
+
+    *blocker = link->key;
+    switch (state) {
+    case P2P_SEEN_WRITTEN: return CLEAR;
+    case P2P_SEEN_SENT: return slot->bundle == open_number(order) ? CLEAR : BLOCKED;
+    case P2P_SEEN_HELD: return look_deeper(order, blocker, deeper);
+    case P2P_SEEN_NEVER: if (!order->closed) return BLOCKED; break;
+    case P2P_SEEN_GONE: break;
+    }
+    return unresolved(order, resource, link);
+}
+
+static verdict_t look_at(p2p_order_t *order, p2p_resource_t *resource, p2p_link_t *link, apr_uint64_t *blocker,
+                         p2p_resource_t **deeper)
+{
+    if (link->is_urn) {
+        verdict_t verdict = look_at_urn(order, resource, link, blocker);
+
+        if (verdict != CLEAR) return verdict;
+    }
+    if (link->settled) return CLEAR;
+    if (link->hopeless) return unresolved(order, resource, link);
+    return look_at_key(order, resource, link, blocker, deeper);
+}
+
+static void enter(p2p_order_t *order, p2p_resource_t *resource, p2p_resource_t *up)
+{
+    resource->visit = order->visit;
+    resource->index = resource->low = ++order->index;
+    resource->link_at = 0;
+    resource->up = up;
+    resource->below = order->stack;
+    resource->on_stack = 1;
+    order->stack = resource;
+}
+
+/* Moves a resource from here into the Bundle, and releases those that waited for it to be there. */
+static void bundle(p2p_order_t *order, p2p_resource_t *resource)
+{
+    p2p_seen_slot_t *slot = p2p_seen_find(order->set.seen, resource->key);
+    node_t *node = find(order, resource->key);
+
+    list_remove(resource);
+    slot->state = P2P_SEEN_SENT;
+    slot->bundle = open_number(order) & 0x1ffff;
+    node->resource = NULL;
+    order->held--;
+    order->bytes -= resource->size;
+    p2p_push_add(order->set.push, resource);
+    release_waiting(order, node);
+    tidy(order, node->key);
+}
+
+/* The component from the top of the stack down to root can go: all of it into one Bundle. */
+static verdict_t bundle_component(p2p_order_t *order, p2p_resource_t *root)
+{
+    p2p_resource_t *member = order->stack;
+    apr_uint64_t bytes = 0;
+    int count = 0, first = 1;
+
+    for (;; member = member->below) {
+        if (!fetch(order, member)) return BROKEN;
+        count++;
+        bytes += p2p_resource_length(member);
+        if (member == root) break;
+    }
+    if (!p2p_push_fits(order->set.push, count, bytes)) {
+        p2p_push_close(order->set.push);
+        return FULL;
+    }
+    do {
+        member = order->stack;
+        order->stack = member->below;
+        member->on_stack = 0;
+        member->joined = (unsigned char)!first;
+        first = 0;
+        bundle(order, member);
+    } while (member != root);
+    p2p_push_close_full(order->set.push);
+    return CLEAR;
+}
+
+static verdict_t step(p2p_order_t *order, p2p_resource_t **path, apr_uint64_t *blocker)
+{
+    p2p_resource_t *resource = *path, *deeper = NULL;
+    verdict_t verdict;
+
+    if (resource->link_at < resource->link_count) {
+        verdict = look_at(order, resource, &resource->links[resource->link_at++], blocker, &deeper);
+        if (verdict != DEEPER) return verdict;
+        if (deeper->visit != order->visit) {
+            enter(order, deeper, resource);
+            *path = deeper;
+        } else if (deeper->on_stack && deeper->index < resource->low) resource->low = deeper->index;
+        return CLEAR;
+    }
+    *path = resource->up;
+    if (*path && resource->low < (*path)->low) (*path)->low = resource->low;
+    return resource->low == resource->index ? bundle_component(order, resource) : CLEAR;
+}
+
+/* Bundles resource and all it depends on, or tells what is in the way: *blocker, or where *path ended. */
+static verdict_t search(p2p_order_t *order, p2p_resource_t *resource, apr_uint64_t *blocker, p2p_resource_t **path)
+{
+    verdict_t verdict = CLEAR;
+
+    order->visit++;
+    order->index = 0;
+    order->stack = NULL;
+    enter(order, resource, NULL);
+    *path = resource;
+    while (*path && verdict == CLEAR) verdict = step(order, path, blocker);
+    return verdict;
+}
+
+static void skip(p2p_order_t *order, p2p_resource_t *resource)
+{
+    node_t *node = find(order, resource->key);
+
+    list_remove(resource);
+    node->resource = NULL;
+    order->held--;
+    order->bytes -= resource->size;
+    p2p_seen_set(order->set.seen, resource->key, P2P_SEEN_GONE);
+    release_waiting(order, node);
+    tidy(order, node->key);
+    order->set.skipped(order->set.baton, resource);
+}
+
+static void settle(p2p_order_t *order, p2p_resource_t *resource)
+{
+    apr_uint64_t blocker = 0;
+    p2p_resource_t *path;
+    verdict_t verdict;
+
+    do verdict = search(order, resource, &blocker, &path);
+    while (verdict == FULL);
+    if (verdict == BLOCKED) {
+        list_remove(resource);
+        spool(order, resource);
+        list_add(&need(order, blocker)->waiting, resource);
+    } else if (verdict == FOREIGN) skip(order, path);
+}
+
+void p2p_order_run(p2p_order_t *order)
+{
+    while (p2p_order_has_work(order) && p2p_push_has_room(order->set.push) && !order->broken)
+        settle(order, order->released.head ? order->released.head : order->arrivals.head);
+}
+
+/* ---- Events ---- */
+
+void p2p_order_take(p2p_order_t *order, p2p_resource_t *resource)
+{
+    need(order, resource->key)->resource = resource;
+    order->held++;
+    order->bytes += resource->size;
+    list_add(&order->arrivals, resource);
+}
+
+p2p_resource_t *p2p_order_replace(p2p_order_t *order, p2p_resource_t *resource)
+{
+    node_t *node = find(order, resource->key);
+    p2p_resource_t *old = node->resource;
+
+    list_remove(old);
+    order->bytes += resource->size - old->size;
+    node->resource = resource;
+    list_add(&order->arrivals, resource);
+    return old;
+}
+
+void p2p_order_settled(p2p_order_t *order, apr_uint64_t key)
+{
+    node_t *node = find(order, key);
+
+    if (!node) return;
+    release_waiting(order, node);
+    tidy(order, key);
+}
+
+void p2p_order_name(p2p_order_t *order, apr_uint64_t urn, const p2p_named_t *named)
+{
+    node_t *node = need(order, urn);
+
+    if (!node->named) node->named = malloc(sizeof *node->named);
+    if (!node->named) abort();
+    *node->named = *named;
+    release_waiting(order, node);
+}
+
+void p2p_order_close(p2p_order_t *order)
+{
+    apr_size_t i;
+
+    order->closed = 1;
+    for (i = 0; i < order->bucket_count; i++) {
+        node_t *node;
+
+        for (node = order->buckets[i]; node; node = node->chain) release_waiting(order, node);
+    }
+}
+
+static const char *url_of(p2p_order_t *order, const node_t *node, apr_pool_t *p)
+{
+    p2p_resource_t *resource = node->waiting.head;
+    unsigned i;
+
+    if (!fetch(order, resource)) return NULL;
+
+    for (i = 0; i < resource->link_count; i++) {
+        if (resource->links[i].key == node->key && !resource->links[i].is_urn)
+            return p2p_map_link_url(order->set.mapper, resource, &resource->links[i], p);
+    }
+    return NULL;
+}
+
+void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *baton, const char *url), void *baton)
+{
+    apr_size_t i;
+
+    for (i = 0; i < order->bucket_count; i++) {
+        const node_t *node;
+
+        for (node = order->buckets[i]; node; node = node->chain) {
+            const char *url;
+
+            if (!node->waiting.head || p2p_seen_state(order->set.seen, node->key) != P2P_SEEN_NEVER) continue;
+            url = url_of(order, node, p);
+            if (url) want(baton, url);
+        }
+    }
+}
+
+apr_size_t p2p_order_waiting(const p2p_order_t *order)
+{
+    return order->bytes - p2p_order_backlog(order);
+}
+
+apr_size_t p2p_order_backlog(const p2p_order_t *order)
+{
+    return order->arrivals.bytes + order->released.bytes;
+}
+
+int p2p_order_has_work(const p2p_order_t *order)
+{
+    return order->released.head || order->arrivals.head;
+}
+
+int p2p_order_is_empty(const p2p_order_t *order)
+{
+    return order->held == 0;
+}

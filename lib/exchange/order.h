@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Order for referential integrity: a resource goes into a Bundle when all it refers to is at the target or in that Bundle. What refers
+ * to something that has not come yet lies aside and holds nothing up; circles go into one Bundle. */
+#ifndef P2P_EXCHANGE_ORDER_H
+#define P2P_EXCHANGE_ORDER_H
+
+#include "base/log.h"
+#include "exchange/map.h"
+#include "exchange/push.h"
+#include "exchange/seen.h"
+
+typedef struct p2p_order_t p2p_order_t;
+
+typedef struct p2p_order_settings_t {
+    p2p_mapper_t *mapper;
+    p2p_seen_t *seen;
+    p2p_push_t *push;
+    int keep_unresolved; /* P2PUnresolvedReferences keep */
+    p2p_spool_t *spool;      /* takes what waits beyond waiting_bytes; NULL: memory has to do */
+    apr_size_t waiting_bytes;
+    const p2p_log_t *log;
+    /* What waits cannot be brought back from the spool: the job cannot go on. */
+    void (*failed)(void *baton, const p2p_error_t *error);
+    /* A resource turned out to be another patient's (its subject was named by a urn): it is the callee's now. */
+    void (*skipped)(void *baton, p2p_resource_t *resource);
+    void *baton;
+} p2p_order_settings_t;
+
+/* Makes one in p; what it holds is freed with p. */
+p2p_order_t *p2p_order_make(apr_pool_t *p, const p2p_order_settings_t *settings);
+
+/* Takes a resource (key added to seen, state HELD), which is order's from now on. */
+void p2p_order_take(p2p_order_t *order, p2p_resource_t *resource);
+
+/* Takes a later version of one that it holds (of the same key) in its place, and returns the old one, which is the caller's. */
+p2p_resource_t *p2p_order_replace(p2p_order_t *order, p2p_resource_t *resource);
+
+/* A urn names this resource: what refers to it by the urn can be looked at again. */
+void p2p_order_name(p2p_order_t *order, apr_uint64_t urn, const p2p_named_t *named);
+
+/* Puts into Bundles what can go, as long as push has room. */
+void p2p_order_run(p2p_order_t *order);
+
+/* What key stands for has come to its end (WRITTEN or GONE in seen): those that wait for it can be looked at again. */
+void p2p_order_settled(p2p_order_t *order, apr_uint64_t key);
+
+/* Nothing more will be received: references to what never came are settled as such. */
+void p2p_order_close(p2p_order_t *order);
+
+/* Calls want(baton, url) for each resource under the source's endpoint that something waits for and that was never received. The
+ * URL lives in p. */
+void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *baton, const char *url), void *baton);
+
+/* Bytes in memory of what waits. */
+apr_size_t p2p_order_waiting(const p2p_order_t *order);
+
+/* Bytes of what has come and was not looked at yet: what retrieval is paused by. */
+apr_size_t p2p_order_backlog(const p2p_order_t *order);
+
+/* Is there anything that p2p_order_run could look at; anything at all? */
+int p2p_order_has_work(const p2p_order_t *order);
+int p2p_order_is_empty(const p2p_order_t *order);
+
+#endif

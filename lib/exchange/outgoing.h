@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One Bundle on its way to the target: its resources, and its text, which is made as it is sent and never lies in memory. */
+#ifndef P2P_EXCHANGE_OUTGOING_H
+#define P2P_EXCHANGE_OUTGOING_H
+
+#include "exchange/map.h"
+#include "net/http.h"
+
+typedef struct p2p_outgoing_t p2p_outgoing_t;
+struct p2p_outgoing_t {
+    p2p_resource_t **resources; /* those that refer after those that are referred to, circles side by side */
+    int count, room;
+    apr_uint64_t bytes;         /* of the resources as they will be sent */
+    apr_uint64_t held;          /* of their blocks */
+    int attempts;
+    p2p_outgoing_t *next;       /* in a queue */
+    p2p_outgoing_t *then;       /* to be sent when this one is done */
+    void *owner;                /* p2p_push_t */
+    p2p_http_transfer_t *transfer;
+    p2p_http_timer_t *timer;
+    apr_pool_t *pool;           /* of the attempt under way */
+    p2p_http_body_t body;       /* of the attempt under way */
+    const p2p_mapper_t *mapper;
+    /* how far the body was read */
+    int at_resource;
+    unsigned at_piece;
+    apr_size_t at_byte;
+    apr_uint64_t offset;
+    char id[P2P_RESOURCE_ID_LEN + 1]; /* of the resource it stands at */
+};
+
+/* An empty one on the heap. Out of memory aborts. */
+p2p_outgoing_t *p2p_outgoing_make(const p2p_mapper_t *mapper);
+
+/* Frees it with the resources that are still in it. */
+void p2p_outgoing_free(p2p_outgoing_t *outgoing);
+
+void p2p_outgoing_add(p2p_outgoing_t *outgoing, p2p_resource_t *resource);
+
+/* Makes outgoing->body ready to be sent: a Bundle of type transaction, each resource with PUT to its id. */
+void p2p_outgoing_start(p2p_outgoing_t *outgoing);
+
+/* Takes the second half away into a new Bundle, never parting a circle: NULL where there is no place to part it. */
+p2p_outgoing_t *p2p_outgoing_split(p2p_outgoing_t *outgoing);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps before and behind an exchange, one small request each. */
+#include "exchange/prepare.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "base/uri.h"
+#include "exchange/ask.h"
+#include "fhir/answer.h"
+#include "fhir/task.h"
+
+struct p2p_prepare_t {
+    p2p_prepare_settings_t set;
+    apr_pool_t *pool;
+    const char *organization, *task_id;
+    int step, has_task, requester_is_resource;
+    apr_time_t authored;
+    p2p_http_auth_t source_auth;
+    const char *refused; /* the token that the source answered 401 to */
+    void (*ended)(void *baton);
+    void *ended_baton;
+};
+
+/* A step asks; its answer tells an error that ends the job, or NULL to go on. */
+typedef struct step_t {
+    void (*ask)(p2p_prepare_t *prepare);
+    p2p_error_t *(*answer)(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len, const p2p_error_t *error);
+} step_t;
+
+static void next_step(p2p_prepare_t *prepare);
+static void on_answer(void *baton, int status, const char *body, apr_size_t len, const p2p_error_t *error);
+
+static apr_time_t now(const p2p_prepare_t *prepare)
+{
+    const p2p_clock_t *clock = prepare->set.context->clock;
+
+    return clock->now(clock->baton);
+}
+
+static void ask_target(p2p_prepare_t *prepare, const char *method, const char *path, const char *body, apr_size_t len,
+                       p2p_answer_fn fn)
+{
+    const p2p_spec_t *spec = prepare->set.context->spec;
+    p2p_ask_t ask = {prepare->set.context->http, prepare->set.context->clock, method,
+                     apr_pstrcat(prepare->pool, spec->target, "/", path, NULL), body, len, prepare->set.target_auth,
+                     spec->target_connections};
+
+    p2p_ask(prepare->pool, &ask, fn, prepare);
+}
+
+/* What a peer that does not do what is asked leads to. */
+static p2p_error_t *trouble(p2p_prepare_t *prepare, const char *code, const char *what, int status, const char *body,
+                            apr_size_t len, const p2p_error_t *error)
+{
+    p2p_error_t *made;
+
+    if (error) {
+        made = p2p_error_make(prepare->pool, error->kind, error->code, "%s: %s", what, error->sentence);
+        return p2p_error_detail(prepare->pool, made, error->detail);
+    }
+    made = p2p_error_make(prepare->pool, P2P_E_REFUSED, code, "%s: the answer was %d", what, status);
+    return p2p_error_detail(prepare->pool, made, p2p_outcome_text(prepare->pool, body, len));
+}
+
+/* ---- 1. The member is at the target ---- */
+
+static void ask_patient(p2p_prepare_t *prepare)
+{
+    ask_target(prepare, "GET", apr_pstrcat(prepare->pool, "Patient/", prepare->set.order->target_patient, NULL), NULL, 0,
+               on_answer);
+}
+
+static p2p_error_t *answer_patient(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len,
+                                   const p2p_error_t *error)
+{
+    if (!error && status == 200) return NULL;
+    if (!error && (status == 404 || status == 410))
+        return p2p_error_make(prepare->pool, P2P_E_NOT_FOUND, "no-target-patient",
+                              "the target has no Patient with the id targetPayer.patientId; nothing was retrieved");
+    return trouble(prepare, "target-refuses", "reading the member's Patient at the target (check P2PTarget and P2PTargetAuth)",
+                   status, body, len, error);
+}
+
+/* ---- 2. The source is FHIR R4 ---- */
+
+static void on_source_token(void *baton, const char *access_token, const char *patient, const p2p_error_t *error)
+{
+    p2p_prepare_t *prepare = baton;
+    p2p_ask_t ask = {prepare->set.context->http, prepare->set.context->clock, "GET",
+                     apr_pstrcat(prepare->pool, prepare->set.server->fhir_endpoint, "/metadata", NULL), NULL, 0,
+                     &prepare->source_auth, prepare->set.context->spec->source_connections};
+
+    if (!error && patient && strcmp(patient, prepare->set.order->source_patient) != 0)
+        error = p2p_error_make(prepare->pool, P2P_E_REFUSED, "token-of-another-patient",
+                               "the source's token is for another patient than sourcePayer.patientId; authorise again");
+    if (error) {
+        prepare->set.done(prepare->set.baton, error);
+        return;
+    }
+    prepare->source_auth.bearer = apr_pstrdup(prepare->pool, access_token);
+    p2p_ask(prepare->pool, &ask, on_answer, prepare);
+}
+
+static void ask_metadata(p2p_prepare_t *prepare)
+{
+    p2p_token_get(prepare->set.token, prepare->refused, on_source_token, prepare);
+}
+
+static p2p_error_t *check_capabilities(p2p_prepare_t *prepare, const char *body, apr_size_t len)
+{
+    json_object *doc;
+    const char *version, *base, *type;
+    apr_pool_t *p = prepare->pool;
+
+    if (p2p_json_parse(p, body, len, &doc) || !(type = p2p_json_str(doc, "resourceType"))
+        || strcmp(type, "CapabilityStatement") != 0)
+        return p2p_error_make(p, P2P_E_INVALID, "not-fhir",
+                              "the source's metadata is no CapabilityStatement; check the definition's FHIR endpoint URL");
+    version = p2p_json_str(doc, "fhirVersion");
+    if (!version || strncmp(version, "4.0.", 4) != 0)
+        return p2p_error_make(p, P2P_E_INVALID, "not-r4", "the source is not FHIR R4 (4.0.x) by its CapabilityStatement");
+    base = p2p_json_str(p2p_json_obj(doc, "implementation"), "url");
+    if (base) p2p_bases_add(p2p_mapper_bases(prepare->set.mapper), base, strlen(base));
+    return NULL;
+}
+
+/* A 401 may come from a token that is no good any more: it is refreshed once. */
+static p2p_error_t *answer_metadata(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len,
+                                    const p2p_error_t *error)
+{
+    if (!error && status == 200) return check_capabilities(prepare, body, len);
+    if (!error && status == 401 && !prepare->refused) {
+        prepare->refused = prepare->source_auth.bearer;
+        prepare->step--;
+        return NULL;
+    }
+    return trouble(prepare, "source-answered", "reading the source's metadata (check the definition's FHIR endpoint URL)", status,
+                   body, len, error);
+}
+
+/* ---- 3. Does the target know the target payer as an Organization? ---- */
+
+static void ask_requester(p2p_prepare_t *prepare)
+{
+    const char *id = prepare->set.order->organization;
+
+    if (p2p_is_fhir_id(id, strlen(id))) ask_target(prepare, "GET", apr_pstrcat(prepare->pool, "Organization/", id, NULL), NULL, 0, on_answer);
+    else next_step(prepare);
+}
+
+static p2p_error_t *answer_requester(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len,
+                                     const p2p_error_t *error)
+{
+    (void)body;
+    (void)len;
+    prepare->requester_is_resource = !error && status == 200;
+    return NULL;
+}
+
+/* ---- 4. The source payer's Organization, kept in step with its definition ---- */
+
+static void ask_organization(p2p_prepare_t *prepare)
+{
+    apr_size_t len;
+    const char *body = p2p_payer_print(prepare->pool, prepare->organization, prepare->set.server, &len);
+
+    ask_target(prepare, "PUT", apr_pstrcat(prepare->pool, "Organization/", prepare->organization, NULL), body, len, on_answer);
+}
+
+static p2p_error_t *answer_organization(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len,
+                                        const p2p_error_t *error)
+{
+    if (!error && (status == 200 || status == 201)) return NULL;
+    return trouble(prepare, "target-refuses", "writing the source payer's Organization to the target", status, body, len, error);
+}
+
+/* ---- 5. The Task ---- */
+
+static void put_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
+                     p2p_answer_fn fn)
+{
+    p2p_task_t task = {prepare->task_id, prepare->set.job->uuid, status, reason, prepare->set.order->target_patient,
+                       prepare->organization, prepare->set.order->organization, prepare->requester_is_resource,
+                       prepare->authored, now(prepare), counts};
+    apr_size_t len;
+    const char *body = p2p_task_print(prepare->pool, &task, &len);
+
+    ask_target(prepare, "PUT", apr_pstrcat(prepare->pool, "Task/", prepare->task_id, NULL), body, len, fn);
+}
+
+static void ask_task(p2p_prepare_t *prepare)
+{
+    put_task(prepare, "in-progress", NULL, NULL, on_answer);
+}
+
+/* A target that refuses Tasks does not stop an exchange. */
+static p2p_error_t *answer_task(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len, const p2p_error_t *error)
+{
+    const p2p_exchange_context_t *context = prepare->set.context;
+
+    if (!error && (status == 200 || status == 201)) {
+        prepare->has_task = 1;
+        return p2p_job_set_task(context->db, prepare->pool, prepare->set.job, context->owner, prepare->task_id);
+    }
+    p2p_log_error(context->log, P2P_LOG_WARN, "job goes on without a Task",
+                  trouble(prepare, "target-refuses", "writing the Task to the target", status, body, len, error));
+    return NULL;
+}
+
+/* ---- The sequence ---- */
+
+static const step_t steps[] = {
+    {ask_patient, answer_patient}, {ask_metadata, answer_metadata}, {ask_requester, answer_requester},
+    {ask_organization, answer_organization}, {ask_task, answer_task}};
+
+static void next_step(p2p_prepare_t *prepare)
+{
+    prepare->step++;
+    if (prepare->step < (int)(sizeof steps / sizeof *steps)) steps[prepare->step].ask(prepare);
+    else prepare->set.done(prepare->set.baton, NULL);
+}
+
+static void on_answer(void *baton, int status, const char *body, apr_size_t len, const p2p_error_t *error)
+{
+    p2p_prepare_t *prepare = baton;
+    p2p_error_t *ends = steps[prepare->step].answer(prepare, status, body, len, error);
+
+    if (ends) prepare->set.done(prepare->set.baton, ends);
+    else next_step(prepare);
+}
+
+p2p_prepare_t *p2p_prepare_begin(apr_pool_t *p, const p2p_prepare_settings_t *settings)
+{
+    p2p_prepare_t *prepare = apr_pcalloc(p, sizeof *prepare);
+
+    prepare->set = *settings;
+    prepare->pool = p;
+    prepare->authored = settings->job->create_time;
+    prepare->organization = p2p_id_derive(p, p2p_id_deriver_make(p, settings->server->id_namespace), "payer", "Organization");
+    prepare->task_id = p2p_id_derive(p, p2p_id_deriver_make(p, settings->job->uuid), "Task", "job");
+    prepare->step = -1;
+    next_step(prepare);
+    return prepare;
+}
+
+const char *p2p_prepare_organization(const p2p_prepare_t *prepare)
+{
+    return prepare->organization;
+}
+
+/* ---- The end ---- */
+
+static void on_task_ended(void *baton, int status, const char *body, apr_size_t len, const p2p_error_t *error)
+{
+    p2p_prepare_t *prepare = baton;
+
+    if (error || (status != 200 && status != 201))
+        p2p_log_error(prepare->set.context->log, P2P_LOG_WARN, "the job's Task keeps its old status",
+                      trouble(prepare, "target-refuses", "writing the Task to the target", status, body, len, error));
+    prepare->ended(prepare->ended_baton);
+}
+
+void p2p_prepare_end_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
+                          void (*done)(void *baton), void *baton)
+{
+    prepare->ended = done;
+    prepare->ended_baton = baton;
+    if (prepare->has_task) put_task(prepare, status, reason, counts, on_task_ended);
+    else done(baton);
+}

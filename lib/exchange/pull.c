@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pages on their way: which are to be fetched, which are under way, what follows from their answers. */
+#include "exchange/page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "base/uri.h"
+
+#define FOLLOWED_MAX 100000 /* pages of one request: a source that never ends is stopped */
+
+static apr_status_t free_pull(void *data)
+{
+    p2p_pull_t *pull = data;
+
+    while (pull->under_way) p2p_page_free(pull->under_way);
+    while (pull->queue) {
+        p2p_page_t *page = pull->queue;
+
+        pull->queue = page->next;
+        p2p_page_free(page);
+    }
+    p2p_seen_free(&pull->visited);
+    p2p_token_cancel(pull->set.token);
+    return APR_SUCCESS;
+}
+
+p2p_pull_t *p2p_pull_make(apr_pool_t *p, const p2p_pull_settings_t *settings)
+{
+    p2p_pull_t *pull = apr_pcalloc(p, sizeof *pull);
+
+    pull->set = *settings;
+    pull->pool = p;
+    pull->fields = apr_array_make(p, 1, sizeof(const char *));
+    APR_ARRAY_PUSH(pull->fields, const char *) = "Accept: application/fhir+json";
+    pull->deriver = p2p_id_deriver_make(p, "page");
+    apr_pool_pre_cleanup_register(p, pull, free_pull);
+    return pull;
+}
+
+static p2p_page_t *enqueue_page(p2p_pull_t *pull, const char *kind, int request, int number, const char *url)
+{
+    p2p_page_t **at = &pull->queue;
+
+    while (*at) at = &(*at)->next;
+    *at = p2p_page_make(pull, kind, request, number, url);
+    return *at;
+}
+
+/* Marks a URL of a request as visited; 0 where it was before: the pages go round in a circle. */
+static int visit(p2p_pull_t *pull, int request, const char *url)
+{
+    char number[16];
+    unsigned char digest[P2P_DIGEST_BYTES];
+    p2p_seen_slot_t *slot;
+
+    apr_snprintf(number, sizeof number, "%d", request);
+    p2p_id_digest(pull->deriver, number, strlen(number), url, strlen(url), digest);
+    slot = p2p_seen_add(&pull->visited, p2p_id_key(digest));
+    if (slot->state) return 0;
+    slot->state = P2P_SEEN_WRITTEN;
+    return 1;
+}
+
+void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow, int is_new)
+{
+    p2p_page_t *page = enqueue_page(pull, kind, request, number, url);
+
+    page->follow = follow;
+    page->is_new = is_new;
+    visit(pull, request, url);
+}
+
+void p2p_pull_fail(p2p_pull_t *pull, const p2p_error_t *error)
+{
+    if (pull->broken) return;
+    pull->broken = 1;
+    pull->set.failed(pull->set.baton, error);
+}
+
+/* The next link may be relative, absolute, and on another host's name; outside the source's origin it is not followed. */
+void p2p_pull_follow(p2p_page_t *page, const char *link)
+{
+    p2p_pull_t *pull = page->pull;
+    p2p_uri_t endpoint, next;
+    p2p_error_t *error = p2p_uri_parse(page->pool, pull->set.endpoint, &endpoint);
+    const char *url;
+
+    if (!error) error = p2p_uri_resolve(page->pool, page->url, link, &next);
+    if (error) {
+        p2p_pull_fail(pull, error);
+        return;
+    }
+    url = p2p_uri_text(page->pool, &next);
+    page->next_url = url;
+    if (!page->follow) return;
+    if (!p2p_uri_same_origin(&endpoint, &next)) {
+        error = p2p_error_make(page->pool, P2P_E_REFUSED, "next-link-elsewhere",
+                               "the source's next link leads to another origin, %s://%s, and is not followed", next.scheme, next.host);
+    } else if (!visit(pull, page->request, url)) {
+        error = p2p_error_make(page->pool, P2P_E_INVALID, "page-loop",
+                               "the source's pages go round in a circle: page %d links to one that was fetched before", page->number + 1);
+    } else if (page->number + 1 >= FOLLOWED_MAX) {
+        error = p2p_error_make(page->pool, P2P_E_INVALID, "too-many-pages", "the source gave %d pages and a next link", FOLLOWED_MAX);
+    }
+    if (error) p2p_pull_fail(pull, error);
+    else enqueue_page(pull, page->kind, page->request, page->number + 1, url)->follow = 1;
+}
+
+void p2p_pull_run(p2p_pull_t *pull)
+{
+    p2p_page_t *page, *next;
+
+    if (pull->broken || pull->set.is_full(pull->set.baton)) return;
+    for (page = pull->under_way; page; page = next) {
+        next = page->next;
+        p2p_page_resume(page);
+    }
+    while (pull->queue && pull->under_way_count < pull->set.connections && !pull->broken) {
+        page = pull->queue;
+        pull->queue = page->next;
+        p2p_page_start(page);
+    }
+}
+
+int p2p_pull_is_idle(const p2p_pull_t *pull)
+{
+    return !pull->queue && !pull->under_way;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Retrieval: fetches the pages of each request, several at a time, the next one as soon as its link is known, and tells entry by entry. */
+#ifndef P2P_EXCHANGE_PULL_H
+#define P2P_EXCHANGE_PULL_H
+
+#include "base/clock.h"
+#include "exchange/land.h"
+#include "fhir/bundle.h"
+#include "net/http.h"
+#include "oidc/refresh.h"
+
+typedef struct p2p_pull_t p2p_pull_t;
+
+typedef struct p2p_pull_settings_t {
+    p2p_http_t *http;
+    const p2p_clock_t *clock;
+    const p2p_log_t *log;
+    p2p_token_t *token;
+    const char *endpoint;    /* the source's FHIR endpoint: nothing outside its origin gets the token, or is fetched */
+    int connections;         /* pages under way at once */
+    p2p_land_t *land;
+    p2p_error_t *(*entry)(void *baton, p2p_landing_t *landing, const p2p_bundle_entry_t *entry);
+    int (*is_full)(void *baton); /* should retrieval pause? */
+    void (*progress)(void *baton); /* something came, or a page is complete: time to look what can go on, soon */
+    void (*failed)(void *baton, const p2p_error_t *error);
+    void *baton;
+} p2p_pull_settings_t;
+
+/* Makes one in p; with p all transfers are cancelled. */
+p2p_pull_t *p2p_pull_make(apr_pool_t *p, const p2p_pull_settings_t *settings);
+
+/* Adds a page to be fetched, and (follow) all pages behind it. kind: "pages" or "read" (a single resource; one that the source does not
+ * give is no failure). is_new: the request came to be while running, and is to be noted. */
+void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow, int is_new);
+
+/* Starts what can be started, and lets go on what was paused. Call it whenever room was made. */
+void p2p_pull_run(p2p_pull_t *pull);
+
+/* Is nothing under way or to be fetched? */
+int p2p_pull_is_idle(const p2p_pull_t *pull);
+
+#endif

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Filling, sending, retrying and halving Bundles. */
+#include "exchange/push.h"
+
+#include <stdlib.h>
+
+#include <apr_strings.h>
+
+#include "exchange/outgoing.h"
+#include "exchange/retry.h"
+#include "fhir/answer.h"
+
+#define QUEUED_MAX 2                          /* closed Bundles that wait for a connection */
+#define STALL_TIMEOUT apr_time_from_sec(120)  /* a target may think long about a Bundle */
+#define ANSWER_BASE (1 << 20)                 /* bytes of an answer: so many, */
+#define ANSWER_PER_ENTRY 8192                 /* and so many for each entry */
+
+struct p2p_push_t {
+    p2p_push_settings_t set;
+    apr_pool_t *pool;
+    p2p_outgoing_t *open;
+    unsigned open_number;
+    p2p_outgoing_t *queue, *queue_tail;
+    p2p_outgoing_t **alive; /* all but the open one */
+    int alive_count, alive_room;
+    int queued, in_flight, broken;
+    apr_array_header_t *fields;
+};
+
+/* ---- Those alive ---- */
+
+static void live(p2p_push_t *push, p2p_outgoing_t *outgoing)
+{
+    if (push->alive_count == push->alive_room) {
+        push->alive_room = push->alive_room ? push->alive_room * 2 : 16;
+        push->alive = realloc(push->alive, (apr_size_t)push->alive_room * sizeof *push->alive);
+        if (!push->alive) abort();
+    }
+    outgoing->owner = push;
+    push->alive[push->alive_count++] = outgoing;
+}
+
+static void end_attempt(p2p_outgoing_t *outgoing)
+{
+    outgoing->transfer = NULL;
+    if (outgoing->pool) apr_pool_destroy(outgoing->pool);
+    outgoing->pool = NULL;
+}
+
+static void die(p2p_push_t *push, p2p_outgoing_t *outgoing)
+{
+    int i;
+
+    for (i = 0; push->alive[i] != outgoing; i++) continue;
+    push->alive[i] = push->alive[--push->alive_count];
+    end_attempt(outgoing);
+    p2p_outgoing_free(outgoing);
+}
+
+static apr_status_t free_push(void *data)
+{
+    p2p_push_t *push = data;
+    int i;
+
+    for (i = 0; i < push->alive_count; i++) {
+        p2p_outgoing_t *outgoing = push->alive[i];
+
+        if (outgoing->transfer) push->set.http->cancel(outgoing->transfer);
+        if (outgoing->timer) push->set.http->cancel_timer(outgoing->timer);
+        end_attempt(outgoing);
+        p2p_outgoing_free(outgoing);
+    }
+    free(push->alive);
+    p2p_outgoing_free(push->open);
+    return APR_SUCCESS;
+}
+
+p2p_push_t *p2p_push_make(apr_pool_t *p, const p2p_push_settings_t *settings)
+{
+    p2p_push_t *push = apr_pcalloc(p, sizeof *push);
+
+    push->set = *settings;
+    apr_pool_create(&push->pool, p);
+    push->open = p2p_outgoing_make(settings->mapper);
+    push->fields = apr_array_make(push->pool, 3, sizeof(const char *));
+    APR_ARRAY_PUSH(push->fields, const char *) = "Content-Type: application/fhir+json";
+    APR_ARRAY_PUSH(push->fields, const char *) = "Accept: application/fhir+json";
+    APR_ARRAY_PUSH(push->fields, const char *) = "Prefer: return=minimal";
+    apr_pool_pre_cleanup_register(p, push, free_push);
+    return push;
+}
+
+/* ---- Sending ---- */
+
+static void send_queued(p2p_push_t *push);
+static void on_answer(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
+                      const p2p_error_t *error);
+
+static void fail(p2p_push_t *push, const p2p_error_t *error)
+{
+    if (push->broken) return;
+    push->broken = 1;
+    push->set.failed(push->set.baton, error);
+}
+
+/* References to what was refused in the meantime, or (forced) is not there yet, become logical before it is sent again. */
+static void settle_links(const p2p_push_t *push, p2p_resource_t *resource)
+{
+    unsigned i;
+
+    for (i = 0; i < resource->link_count; i++) {
+        p2p_link_t *link = &resource->links[i];
+        p2p_seen_state_t state = p2p_seen_state(push->set.seen, link->key);
+
+        if (link->settled || link->key == resource->key) continue;
+        if (state == P2P_SEEN_GONE || (resource->forced && state != P2P_SEEN_WRITTEN))
+            p2p_map_unresolved(push->set.mapper, resource, link, push->set.keep_unresolved);
+    }
+}
+
+static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
+{
+    p2p_http_request_t request = {0};
+    p2p_error_t *error;
+    int i;
+
+    for (i = 0; i < outgoing->count; i++) settle_links(push, outgoing->resources[i]);
+    p2p_outgoing_start(outgoing);
+    apr_pool_create(&outgoing->pool, push->pool);
+    request.method = "POST";
+    request.url = push->set.target;
+    request.fields = push->fields;
+    request.body = &outgoing->body;
+    request.auth = push->set.auth;
+    request.max_bytes = ANSWER_BASE + (apr_uint64_t)outgoing->count * ANSWER_PER_ENTRY;
+    request.stall_timeout = STALL_TIMEOUT;
+    request.connections = push->set.connections;
+    outgoing->attempts++;
+    push->in_flight++;
+    error = p2p_http_fetch(push->set.http, outgoing->pool, &request, on_answer, outgoing, &outgoing->transfer);
+    if (error) fail(push, error);
+}
+
+static void send_queued(p2p_push_t *push)
+{
+    while (push->queue && push->in_flight < push->set.connections && !push->broken) {
+        p2p_outgoing_t *outgoing = push->queue;
+
+        push->queue = outgoing->next;
+        if (!push->queue) push->queue_tail = NULL;
+        push->queued--;
+        send_now(push, outgoing);
+    }
+}
+
+static void enqueue(p2p_push_t *push, p2p_outgoing_t *outgoing, int first)
+{
+    outgoing->next = first ? push->queue : NULL;
+    if (first) push->queue = outgoing;
+    else if (push->queue_tail) push->queue_tail->next = outgoing;
+    else push->queue = outgoing;
+    if (!first || !push->queue_tail) push->queue_tail = outgoing;
+    push->queued++;
+}
+
+/* ---- Answers ---- */
+
+static void on_retry(void *baton)
+{
+    p2p_outgoing_t *outgoing = baton;
+    p2p_push_t *push = outgoing->owner;
+
+    outgoing->timer = NULL;
+    enqueue(push, outgoing, 1);
+    send_queued(push);
+}
+
+static void retry(p2p_push_t *push, p2p_outgoing_t *outgoing, const apr_table_t *fields)
+{
+    apr_interval_time_t delay = p2p_retry_delay(outgoing->attempts, fields, push->set.clock->now(push->set.clock->baton));
+
+    outgoing->timer = push->set.http->after(push->set.http, delay, on_retry, outgoing);
+}
+
+static void done(p2p_push_t *push, p2p_outgoing_t *outgoing)
+{
+    if (outgoing->then) enqueue(push, outgoing->then, 1);
+    outgoing->count = 0; /* its resources are others' now */
+    die(push, outgoing);
+}
+
+/* A circle that the target refuses: each of it alone, references into the circle logical until they are there. */
+static void break_circle(p2p_push_t *push, p2p_outgoing_t *outgoing)
+{
+    p2p_outgoing_t *then = outgoing->then;
+    int i;
+
+    for (i = outgoing->count - 1; i >= 0; i--) {
+        p2p_outgoing_t *single = p2p_outgoing_make(push->set.mapper);
+
+        outgoing->resources[i]->forced = 1;
+        outgoing->resources[i]->joined = 0;
+        p2p_outgoing_add(single, outgoing->resources[i]);
+        single->then = then;
+        then = single;
+        live(push, single);
+    }
+    outgoing->then = then;
+    done(push, outgoing);
+}
+
+/* The target refuses the Bundle as it is: find the resource at fault. */
+static void isolate(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, const char *body, apr_size_t len)
+{
+    p2p_outgoing_t *second;
+
+    if (outgoing->count == 1) {
+        push->set.refused(push->set.baton, outgoing->resources[0], status, p2p_outcome_text(outgoing->pool, body, len));
+        done(push, outgoing);
+        return;
+    }
+    second = p2p_outgoing_split(outgoing);
+    if (!second) {
+        break_circle(push, outgoing);
+        return;
+    }
+    live(push, second);
+    second->then = outgoing->then;
+    outgoing->then = second;
+    outgoing->attempts = 0;
+    end_attempt(outgoing);
+    enqueue(push, outgoing, 1);
+}
+
+static void apply_entry(p2p_push_t *push, p2p_outgoing_t *again, p2p_resource_t *resource, const p2p_answer_entry_t *entry,
+                        apr_pool_t *p)
+{
+    if (entry->status >= 200 && entry->status < 300) push->set.written(push->set.baton, resource, entry->version);
+    else if (entry->status == 409 || entry->status == 412 || p2p_retry_status(entry->status)) p2p_outgoing_add(again, resource);
+    else push->set.refused(push->set.baton, resource, entry->status,
+                           entry->outcome ? p2p_outcome_text(p, entry->outcome, entry->outcome_len) : "");
+}
+
+static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char *body, apr_size_t len)
+{
+    p2p_answer_entry_t *entries;
+    p2p_outgoing_t *again;
+    int count, i;
+    p2p_error_t *error = p2p_answer_read(outgoing->pool, body, len, &entries, &count);
+
+    if (!error && count != outgoing->count)
+        error = p2p_error_make(outgoing->pool, P2P_E_INVALID, "target-answer-unusable",
+                               "the target answered a transaction of %d entries with %d; look at its log", outgoing->count, count);
+    if (error) {
+        fail(push, error);
+        return;
+    }
+    again = p2p_outgoing_make(push->set.mapper);
+    again->attempts = outgoing->attempts;
+    for (i = 0; i < count; i++) apply_entry(push, again, outgoing->resources[i], &entries[i], outgoing->pool);
+    if (again->count) {
+        live(push, again);
+        again->then = outgoing->then;
+        outgoing->then = NULL;
+        if (again->attempts < P2P_ATTEMPTS) retry(push, again, NULL);
+        else isolate(push, again, 409, "", 0);
+    } else p2p_outgoing_free(again);
+    done(push, outgoing);
+}
+
+static void on_refusal(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, const apr_table_t *fields, const char *body,
+                       apr_size_t len)
+{
+    int may_pass = p2p_retry_status(status) || status == 409 || status == 412;
+
+    if (status == 401 || status == 403 || status == 404 || status == 405) {
+        p2p_error_t *error = p2p_error_make(outgoing->pool, P2P_E_REFUSED, "target-refuses",
+            "the target answered %d to a transaction at its base URL; check P2PTarget and P2PTargetAuth", status);
+
+        fail(push, p2p_error_detail(outgoing->pool, error, p2p_outcome_text(outgoing->pool, body, len)));
+    } else if (may_pass && outgoing->attempts < P2P_ATTEMPTS) {
+        retry(push, outgoing, fields);
+        end_attempt(outgoing);
+    } else if (status == 429 || status == 502 || status == 503 || status == 504) {
+        fail(push, p2p_error_make(outgoing->pool, P2P_E_UNAVAILABLE, "target-unavailable",
+             "the target answered %d to %d attempts at a transaction; restart the exchange when it is well", status, P2P_ATTEMPTS));
+    } else isolate(push, outgoing, status, body, len);
+}
+
+static void on_answer(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
+                      const p2p_error_t *error)
+{
+    p2p_outgoing_t *outgoing = baton;
+    p2p_push_t *push = outgoing->owner;
+
+    outgoing->transfer = NULL;
+    push->in_flight--;
+    if (push->broken) return;
+    if (error && error->kind == P2P_E_UNAVAILABLE && outgoing->attempts < P2P_ATTEMPTS) {
+        retry(push, outgoing, NULL);
+        end_attempt(outgoing);
+    } else if (error) {
+        fail(push, error);
+    } else if (status == 200 || status == 201) {
+        apply_answer(push, outgoing, body, len);
+    } else on_refusal(push, outgoing, status, fields, body, len);
+    send_queued(push);
+}
+
+/* ---- Filling ---- */
+
+unsigned p2p_push_open_number(const p2p_push_t *push)
+{
+    return push->open_number;
+}
+
+int p2p_push_fits(const p2p_push_t *push, int count, apr_uint64_t bytes)
+{
+    if (!push->open->count) return 1;
+    return push->open->count + count <= push->set.bundle_size && push->open->bytes + bytes <= push->set.bundle_bytes;
+}
+
+void p2p_push_add(p2p_push_t *push, p2p_resource_t *resource)
+{
+    p2p_outgoing_add(push->open, resource);
+}
+
+void p2p_push_close_full(p2p_push_t *push)
+{
+    if (push->open->count >= push->set.bundle_size || push->open->bytes >= push->set.bundle_bytes) p2p_push_close(push);
+}
+
+void p2p_push_close(p2p_push_t *push)
+{
+    if (!push->open->count) return;
+    live(push, push->open);
+    enqueue(push, push->open, 0);
+    push->open = p2p_outgoing_make(push->set.mapper);
+    push->open_number++;
+    send_queued(push);
+}
+
+int p2p_push_has_room(const p2p_push_t *push)
+{
+    return push->queued < QUEUED_MAX && !push->broken;
+}
+
+void p2p_push_flush(p2p_push_t *push)
+{
+    if (push->alive_count == 0) p2p_push_close(push);
+}
+
+int p2p_push_is_idle(const p2p_push_t *push)
+{
+    return push->alive_count == 0 && push->open->count == 0;
+}
+
+apr_uint64_t p2p_push_bytes(const p2p_push_t *push)
+{
+    apr_uint64_t bytes = push->open->held;
+    int i;
+
+    for (i = 0; i < push->alive_count; i++) bytes += push->alive[i]->held;
+    return bytes;
+}

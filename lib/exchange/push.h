@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing to the target: fills transaction Bundles, sends several at a time, reads what became of each resource, finds the one at
+ * fault when a Bundle is refused. */
+#ifndef P2P_EXCHANGE_PUSH_H
+#define P2P_EXCHANGE_PUSH_H
+
+#include "base/clock.h"
+#include "exchange/map.h"
+#include "exchange/seen.h"
+#include "net/http.h"
+
+typedef struct p2p_push_t p2p_push_t;
+
+typedef struct p2p_push_settings_t {
+    p2p_http_t *http;
+    const p2p_clock_t *clock;
+    const char *target;            /* base URL */
+    const p2p_http_auth_t *auth;
+    int connections;               /* Bundles under way at once */
+    int bundle_size;               /* resources in a Bundle */
+    apr_uint64_t bundle_bytes;
+    int keep_unresolved;           /* P2PUnresolvedReferences keep */
+    const p2p_mapper_t *mapper;    /* for names of types, and references to what was refused */
+    p2p_seen_t *seen;
+    /* A resource is written at a version (0: the target told none), or refused (outcome: the server's own words). It is the callee's now. */
+    void (*written)(void *baton, p2p_resource_t *resource, apr_int64_t version);
+    void (*refused)(void *baton, p2p_resource_t *resource, int status, const char *outcome);
+    /* The target does not take anything any more: the job cannot go on. */
+    void (*failed)(void *baton, const p2p_error_t *error);
+    void *baton;
+} p2p_push_settings_t;
+
+/* Makes one in p; with p transfers are cancelled and what it holds is freed. */
+p2p_push_t *p2p_push_make(apr_pool_t *p, const p2p_push_settings_t *settings);
+
+/* Number of the Bundle that is being filled. */
+unsigned p2p_push_open_number(const p2p_push_t *push);
+
+/* Is there room in it for count resources of so many bytes together? An empty one takes anything. */
+int p2p_push_fits(const p2p_push_t *push, int count, apr_uint64_t bytes);
+
+/* Puts a resource into it, whether or not it fits. */
+void p2p_push_add(p2p_push_t *push, p2p_resource_t *resource);
+
+/* Closes it where it is full. */
+void p2p_push_close_full(p2p_push_t *push);
+
+/* Closes it; it is sent when a connection is free. An empty one stays open. */
+void p2p_push_close(p2p_push_t *push);
+
+/* May more be added, or do enough Bundles wait for a connection? */
+int p2p_push_has_room(const p2p_push_t *push);
+
+/* Nothing more comes for now: sends the open Bundle where a connection would idle otherwise. */
+void p2p_push_flush(p2p_push_t *push);
+
+/* Is nothing under way, waiting or being filled? */
+int p2p_push_is_idle(const p2p_push_t *push);
+
+/* Bytes of all resources held. */
+apr_uint64_t p2p_push_bytes(const p2p_push_t *push);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What to do with an entry. */
+#include "exchange/receive.h"
+
+#include <string.h>
+
+struct p2p_receive_t {
+    p2p_mapper_t *mapper;
+    p2p_seen_t *seen;
+    p2p_order_t *order;
+    apr_pool_t *scratch;
+    p2p_resource_t *later; /* versions that came while an older one was under way, linked by next */
+};
+
+static apr_status_t free_later(void *data)
+{
+    p2p_receive_t *receive = data;
+
+    while (receive->later) {
+        p2p_resource_t *resource = receive->later;
+
+        receive->later = resource->next;
+        p2p_resource_free(resource);
+    }
+    return APR_SUCCESS;
+}
+
+p2p_receive_t *p2p_receive_make(apr_pool_t *p, p2p_mapper_t *mapper, p2p_seen_t *seen, p2p_order_t *order)
+{
+    p2p_receive_t *receive = apr_pcalloc(p, sizeof *receive);
+
+    receive->mapper = mapper;
+    receive->seen = seen;
+    receive->order = order;
+    apr_pool_create(&receive->scratch, p);
+    apr_pool_cleanup_register(p, receive, free_later, apr_pool_cleanup_null);
+    return receive;
+}
+
+static void go_on(p2p_receive_t *receive, p2p_resource_t *resource)
+{
+    p2p_seen_slot_t *slot = p2p_seen_add(receive->seen, resource->key);
+
+    slot->state = P2P_SEEN_HELD;
+    slot->updated = resource->updated & 0xfffffffffff;
+    p2p_order_take(receive->order, resource);
+}
+
+static void name(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_resource_t *resource)
+{
+    p2p_named_t named;
+
+    if (!resource->urn) return;
+    named.key = resource->key;
+    named.type = resource->type;
+    p2p_id_text(resource->digest, named.target_id);
+    p2p_land_named(landing, resource->urn, p2p_mapper_type(receive->mapper, resource->type), named.target_id);
+    p2p_order_name(receive->order, resource->urn, &named);
+}
+
+static void supersede(p2p_resource_t *old)
+{
+    p2p_land_superseded(old->landing, old);
+    p2p_resource_free(old);
+}
+
+/* A later version of one that is on its way to the target at this moment: it waits for that, once per key. */
+static void keep_for_later(p2p_receive_t *receive, p2p_resource_t *resource)
+{
+    p2p_resource_t **at = &receive->later;
+
+    while (*at && (*at)->key != resource->key) at = &(*at)->next;
+    resource->next = NULL;
+    if (*at) {
+        p2p_resource_t *old = *at;
+
+        resource->next = old->next;
+        supersede(old);
+    }
+    *at = resource;
+}
+
+static void take_later_version(p2p_receive_t *receive, p2p_resource_t *resource, p2p_seen_slot_t *slot)
+{
+    p2p_land_received(resource->landing, resource);
+    slot->updated = resource->updated & 0xfffffffffff;
+    if (slot->state == P2P_SEEN_HELD) supersede(p2p_order_replace(receive->order, resource));
+    else if (slot->state == P2P_SEEN_SENT) keep_for_later(receive, resource);
+    else go_on(receive, resource);
+}
+
+static void skip(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t *resource, const char *code)
+{
+    p2p_seen_slot_t *slot = p2p_seen_add(receive->seen, resource->key);
+
+    p2p_land_skipped(landing, p2p_mapper_type(receive->mapper, resource->type), resource->source_id, code);
+    if (slot->state == P2P_SEEN_NEVER) slot->state = P2P_SEEN_GONE;
+    p2p_order_settled(receive->order, resource->key);
+    p2p_resource_free(resource);
+}
+
+static void take(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t *resource)
+{
+    p2p_seen_slot_t *slot = p2p_seen_find(receive->seen, resource->key);
+
+    resource->landing = landing;
+    if (!slot || slot->state == P2P_SEEN_NEVER) {
+        p2p_land_received(landing, resource);
+        name(receive, landing, resource);
+        go_on(receive, resource);
+    } else if (p2p_land_met_again(landing, resource->key)) {
+        p2p_resource_free(resource);
+    } else if (resource->updated > slot->updated) {
+        take_later_version(receive, resource, slot);
+    } else {
+        p2p_land_duplicate(landing);
+        p2p_resource_free(resource);
+    }
+}
+
+void p2p_receive_entry(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry)
+{
+    p2p_resource_t *resource;
+    p2p_error_t *error;
+
+    apr_pool_clear(receive->scratch);
+    if (entry->outcome) {
+        p2p_land_skipped(landing, "OperationOutcome", "", "outcome");
+        return;
+    }
+    error = p2p_map(receive->mapper, receive->scratch, entry, &resource);
+    if (error) p2p_land_unmappable(landing, error, entry->resource, entry->len);
+    else if (strcmp(p2p_mapper_type(receive->mapper, resource->type), "OperationOutcome") == 0)
+        skip(receive, landing, resource, "outcome");
+    else if (resource->other_patient) skip(receive, landing, resource, "other-patient");
+    else take(receive, landing, resource);
+}
+
+void p2p_receive_settled(p2p_receive_t *receive, apr_uint64_t key)
+{
+    p2p_resource_t **at = &receive->later, *resource;
+
+    while (*at && (*at)->key != key) at = &(*at)->next;
+    if (!*at) return;
+    resource = *at;
+    *at = resource->next;
+    go_on(receive, resource);
+}
