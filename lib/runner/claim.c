@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs from the queue into exchanges, and back. */
+#include "runner/claim.h"
+#include <string.h>
+
+typedef struct claim_t claim_t;
+struct claim_t {
+    claim_t *next;
+    apr_pool_t *pool; /* its own, the job in it */
+    p2p_job_t *job;
+    p2p_exchange_t *exchange;
+    int ended;
+};
+
+struct p2p_claims_t {
+    apr_pool_t *pool;
+    p2p_exchange_context_t *context;
+    claim_t *first;
+    int count;
+    int db_away; /* leases cannot be given back */
+};
+
+p2p_claims_t *p2p_claims_make(apr_pool_t *p, p2p_exchange_context_t *context)
+{
+    p2p_claims_t *claims = apr_pcalloc(p, sizeof *claims);
+
+    claims->pool = p;
+    claims->context = context;
+    return claims;
+}
+
+int p2p_claims_count(const p2p_claims_t *claims)
+{
+    return claims->count;
+}
+
+/* The exchange is still on the stack: it is put away later. */
+static void on_ended(void *baton)
+{
+    claim_t *claim = baton;
+
+    claim->ended = 1;
+}
+
+static void begin(p2p_claims_t *claims, apr_pool_t *pool, p2p_job_t *job)
+{
+    claim_t *claim = apr_pcalloc(pool, sizeof *claim);
+
+    claim->pool = pool;
+    claim->job = job;
+    claim->next = claims->first;
+    claims->first = claim;
+    claims->count++;
+    claims->db_away = 0;
+    p2p_log(claims->context->log, P2P_LOG_INFO, "job %" APR_INT64_T_FMT " begins (attempt %" APR_INT64_T_FMT ", lease %"
+            APR_INT64_T_FMT ")", job->id, job->attempt, job->epoch);
+    claim->exchange = p2p_exchange_begin(claims->context, job, on_ended, claim);
+}
+
+/* A job of a kind that only a newer program knows goes back, and so it is not claimed again at once. */
+static p2p_error_t *give_back(p2p_claims_t *claims, apr_pool_t *p, const p2p_job_t *job)
+{
+    p2p_log(claims->context->log, P2P_LOG_WARN, "job %" APR_INT64_T_FMT " is of a kind that this program does not know (%s); "
+            "a newer p2p-runner is needed", job->id, job->kind);
+    return p2p_job_release(claims->context->db, p, job, claims->context->owner);
+}
+
+static p2p_error_t *take_one(p2p_claims_t *claims, apr_pool_t *p, int *taken)
+{
+    const p2p_exchange_context_t *context = claims->context;
+    apr_pool_t *pool;
+    p2p_job_t *job = NULL;
+    p2p_error_t *error;
+
+    apr_pool_create(&pool, claims->pool);
+    error = p2p_job_claim(context->db, pool, context->spec->target, context->owner, &job);
+    if (!error && job && strcmp(job->kind, "p2p-exchange")) {
+        error = give_back(claims, pool, job);
+        job = NULL;
+    }
+    *taken = !error && job;
+    if (*taken) {
+        begin(claims, pool, job);
+        return NULL;
+    }
+    error = p2p_error_copy(p, error);
+    apr_pool_destroy(pool);
+    return error;
+}
+
+p2p_error_t *p2p_claims_take(p2p_claims_t *claims, apr_pool_t *p)
+{
+    int most = claims->context->spec->jobs_per_runner, taken = 1;
+
+    while (taken && claims->count < (most > 0 ? most : 1)) P2P_TRY(take_one(claims, p, &taken));
+    return NULL;
+}
+
+void p2p_claims_tick(p2p_claims_t *claims)
+{
+    for (claim_t *claim = claims->first; claim; claim = claim->next)
+        if (!claim->ended) p2p_exchange_tick(claim->exchange);
+}
+
+/* Takes the claim at *at out of the list and frees it. */
+static void put_away(p2p_claims_t *claims, claim_t **at)
+{
+    claim_t *claim = *at;
+
+    *at = claim->next;
+    claims->count--;
+    if (claim->exchange) p2p_exchange_destroy(claim->exchange);
+    apr_pool_destroy(claim->pool);
+}
+
+int p2p_claims_reap(p2p_claims_t *claims)
+{
+    claim_t **at = &claims->first;
+    int n = 0;
+
+    while (*at) {
+        if (!(*at)->ended) {
+            at = &(*at)->next;
+            continue;
+        }
+        p2p_log(claims->context->log, P2P_LOG_INFO, "job %" APR_INT64_T_FMT " is over here", (*at)->job->id);
+        put_away(claims, at);
+        n++;
+    }
+    return n;
+}
+
+void p2p_claims_drop(p2p_claims_t *claims)
+{
+    while (claims->first) put_away(claims, &claims->first);
+}
+
+static void release_lease(p2p_claims_t *claims, apr_pool_t *p, const p2p_job_t *job)
+{
+    p2p_error_t *error;
+
+    if (claims->db_away) return;
+    error = p2p_job_release(claims->context->db, p, job, claims->context->owner);
+    if (!error || error->kind == P2P_E_LOST) return;
+    claims->db_away = error->kind == P2P_E_UNAVAILABLE;
+    p2p_log_error(claims->context->log, P2P_LOG_WARN, "A job's lease was not given back and runs out by itself", error);
+}
+
+int p2p_claims_release(p2p_claims_t *claims, apr_pool_t *p, int even_busy)
+{
+    claim_t **at = &claims->first;
+
+    while (*at) {
+        claim_t *claim = *at;
+        if (!claim->ended && !even_busy && p2p_exchange_busy(claim->exchange)) {
+            at = &claim->next;
+            continue;
+        }
+        p2p_exchange_destroy(claim->exchange); /* before somebody else may have the job */
+        claim->exchange = NULL;
+        if (!claim->ended) release_lease(claims, p, claim->job);
+        put_away(claims, at);
+    }
+    return claims->count;
+}

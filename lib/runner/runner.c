@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runner's loop. Numbers are those of the life cycle in the architecture. */
+#include "runner/runner.h"
+#include <apr_strings.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "exchange/spool.h"
+#include "net/http_curl.h"
+#include "runner/claim.h"
+#include "runner/wake.h"
+#include "store/migrate.h"
+#include "store/runner_store.h"
+
+#ifndef P2P_VERSION
+#define P2P_VERSION "development"
+#endif
+
+#define HEARTBEAT apr_time_from_sec(3)
+#define LOOK apr_time_from_sec(5)       /* at the queue, also when nobody said that there is something */
+#define TICK apr_time_from_sec(1)
+#define CONFIRMED_FOR (P2P_LEASE / 3 * 2) /* so long after a heartbeat jobs are worked on without another */
+#define BACK_OFF_MIN apr_time_from_sec(1)
+#define BACK_OFF_MAX apr_time_from_sec(10)
+#define REFRESH_GRACE apr_time_from_sec(2) /* at the end, for token refreshes under way */
+
+typedef struct runner_t {
+    apr_pool_t *pool, *scratch; /* scratch: of one round of the loop */
+    const p2p_runner_order_t *order;
+    const p2p_spec_t *spec;
+    const p2p_log_t *log;
+    p2p_clock_t clock;
+    p2p_wake_t wake;
+    p2p_http_t *http;
+    apr_pool_t *db_pool;
+    p2p_exchange_context_t context;
+    p2p_claims_t *claims;
+    const char *instance, *host;
+    int is_registered;
+    apr_time_t confirmed;       /* monotonic, as all times here: when the last heartbeat that came through was sent */
+    apr_time_t next_heartbeat, next_look, next_tick;
+    apr_interval_time_t back_off; /* 0 while the database is there */
+    int is_idle;                /* the queue had nothing at the last look */
+    int is_over, code;
+} runner_t;
+
+int p2p_exit_code(const p2p_error_t *error)
+{
+    if (!error) return EX_OK;
+    switch (error->kind) {
+    case P2P_E_UNAVAILABLE: return EX_UNAVAILABLE;
+    case P2P_E_INTERNAL: return EX_SOFTWARE;
+    case P2P_E_CONFLICT: return strcmp(error->code, "runner-alive") ? EX_CONFIG : EX_TEMPFAIL;
+    default: return EX_CONFIG;
+    }
+}
+
+static apr_time_t now(const runner_t *r)
+{
+    return r->clock.monotonic(r->clock.baton);
+}
+
+static void end(runner_t *r, int code)
+{
+    r->is_over = 1;
+    if (!r->code) r->code = code;
+}
+
+/* 3. The connection is made once; it heals by itself. */
+static p2p_error_t *open_database(runner_t *r)
+{
+    apr_pool_t *pool;
+    p2p_error_t *error;
+
+    if (r->context.db) return NULL;
+    apr_pool_create(&pool, r->pool);
+    error = p2p_db_open(pool, r->spec->db_driver, r->spec->db_params, r->log, &r->context.db);
+    if (error) {
+        error = p2p_error_copy(r->scratch, error);
+        apr_pool_destroy(pool);
+        r->context.db = NULL;
+        return error;
+    }
+    r->db_pool = pool;
+    return NULL;
+}
+
+/* Each registration has an owner of its own, so that what an earlier one left behind is not taken for this one's. */
+static p2p_error_t *register_runner(runner_t *r)
+{
+    const char *uuid;
+
+    P2P_TRY(open_database(r));
+    P2P_TRY(p2p_schema_check(r->context.db, r->scratch));
+    P2P_TRY(p2p_uuid4(r->scratch, &uuid));
+    r->context.owner = apr_psprintf(r->pool, "%s/%d/%.8s", r->instance, r->spec->slot, uuid);
+    P2P_TRY(p2p_runner_register(r->context.db, r->scratch, r->context.owner, r->instance, r->spec->slot, r->host,
+                                (apr_int64_t)getpid(), r->spec->target));
+    r->is_registered = 1;
+    r->next_look = 0;
+    return NULL;
+}
+
+static void drop_jobs(runner_t *r)
+{
+    if (p2p_claims_count(r->claims))
+        p2p_log(r->log, P2P_LOG_WARN, "%d jobs are dropped; whoever claims them goes on with what has landed",
+                p2p_claims_count(r->claims));
+    p2p_claims_drop(r->claims);
+    r->is_registered = 0;
+}
+
+/* Logged once, not every time. */
+static void database_away(runner_t *r, const p2p_error_t *error)
+{
+    if (!r->back_off) p2p_log_error(r->log, P2P_LOG_ERROR, "The database is away, trying again", error);
+    r->back_off = r->back_off ? r->back_off * 2 : BACK_OFF_MIN;
+    if (r->back_off > BACK_OFF_MAX) r->back_off = BACK_OFF_MAX;
+    r->next_heartbeat = r->next_look = now(r) + r->back_off;
+    if (r->order->once && !r->is_registered) end(r, p2p_exit_code(error));
+}
+
+static void database_there(runner_t *r)
+{
+    if (r->back_off) p2p_log(r->log, P2P_LOG_NOTICE, "The database is there again");
+    r->back_off = 0;
+}
+
+/* A database that can be asked but not worked with is no reason to ask again. */
+static int is_final(const p2p_error_t *error)
+{
+    return error->kind == P2P_E_CONFLICT || error->kind == P2P_E_INVALID;
+}
+
+/* 5. The lease: registered, then moved on; lost after CONFIRMED_FOR without a word from the database. */
+static void keep_lease(runner_t *r)
+{
+    apr_time_t begin = now(r);
+    p2p_error_t *error;
+
+    if (r->is_registered && begin - r->confirmed > CONFIRMED_FOR) drop_jobs(r);
+    if (begin < r->next_heartbeat) return;
+    error = r->is_registered ? p2p_runner_heartbeat(r->context.db, r->scratch, r->context.owner) : register_runner(r);
+    if (!error) {
+        database_there(r);
+        r->confirmed = begin;
+        r->next_heartbeat = begin + HEARTBEAT;
+    } else if (error->kind == P2P_E_LOST) {
+        p2p_log_error(r->log, P2P_LOG_WARN, "Registering anew", error);
+        drop_jobs(r);
+        r->next_heartbeat = 0;
+    } else if (!r->is_registered && is_final(error)) {
+        p2p_log_error(r->log, P2P_LOG_ERROR, "The runner cannot work with this database", error);
+        end(r, p2p_exit_code(error));
+    } else {
+        database_away(r, error);
+    }
+}
+
+static void look_at_queue(runner_t *r)
+{
+    p2p_error_t *error;
+    int before = p2p_claims_count(r->claims);
+
+    if (!r->is_registered || now(r) < r->next_look) return;
+    error = p2p_claims_take(r->claims, r->scratch);
+    if (error && error->kind == P2P_E_UNAVAILABLE) {
+        database_away(r, error);
+        return;
+    }
+    if (error) p2p_log_error(r->log, P2P_LOG_ERROR, "No job could be claimed", error);
+    r->is_idle = !error && p2p_claims_count(r->claims) == before;
+    r->next_look = now(r) + LOOK;
+}
+
+static void tick(runner_t *r)
+{
+    if (now(r) < r->next_tick) return;
+    p2p_claims_tick(r->claims);
+    r->next_tick = now(r) + TICK;
+}
+
+static apr_interval_time_t until_next(const runner_t *r)
+{
+    apr_time_t next = r->next_heartbeat;
+
+    if (r->is_registered && r->next_look < next) next = r->next_look;
+    if (p2p_claims_count(r->claims) && r->next_tick < next) next = r->next_tick;
+    if (r->is_registered && r->confirmed + CONFIRMED_FOR + 1 < next) next = r->confirmed + CONFIRMED_FOR + 1;
+    next -= now(r);
+    return next > 0 ? next : 0;
+}
+
+static void wait_and_work(runner_t *r, apr_interval_time_t timeout)
+{
+    int woken = 0, what;
+    p2p_error_t *error = r->http->poll(r->http, r->wake.fd, timeout, &woken);
+
+    if (error) {
+        p2p_log_error(r->log, P2P_LOG_ERROR, "The runner ends", error);
+        end(r, EX_SOFTWARE);
+    }
+    what = woken ? p2p_wake_read(&r->wake) : 0;
+    if (what & P2P_WAKE_STOP) end(r, EX_OK);
+    /* While the database is away the queue is looked at when it is there again, not before. */
+    if ((p2p_claims_reap(r->claims) || what & P2P_WAKE_LOOK) && !r->back_off) r->next_look = 0;
+}
+
+static void round_of_work(runner_t *r)
+{
+    apr_pool_clear(r->scratch);
+    keep_lease(r);
+    look_at_queue(r);
+    tick(r);
+    if (r->order->once && r->is_registered && r->is_idle && !p2p_claims_count(r->claims)) end(r, EX_OK);
+    if (!r->is_over) wait_and_work(r, until_next(r));
+}
+
+/* 7. What landed stays landed; the rest is somebody else's at once. */
+static void shut_down(runner_t *r)
+{
+    apr_time_t last = now(r) + REFRESH_GRACE;
+    p2p_error_t *error;
+
+    if (!r->is_registered || r->back_off) {
+        p2p_claims_drop(r->claims);
+        return;
+    }
+    while (p2p_claims_release(r->claims, r->scratch, now(r) >= last)) {
+        error = r->http->poll(r->http, -1, last - now(r) < TICK / 20 ? last - now(r) : TICK / 20, NULL);
+        if (error) last = 0;
+        p2p_claims_reap(r->claims);
+    }
+    error = p2p_runner_unregister(r->context.db, r->scratch, r->context.owner);
+    if (error) p2p_log_error(r->log, P2P_LOG_WARN, "The runner's row stays until its lease runs out", error);
+}
+
+static p2p_error_t *prepare(runner_t *r)
+{
+    p2p_http_curl_settings_t settings = {r->spec->ca_file, "mod_p2p/" P2P_VERSION};
+    char *host = apr_pcalloc(r->pool, 256);
+
+    r->clock = p2p_clock_system();
+    if (gethostname(host, 255)) apr_cpystrn(host, "unknown", 255);
+    r->host = host;
+    r->instance = r->spec->instance;
+    /* By hand it is nobody's slot: another runner of the same configuration may be at work. */
+    if (r->order->once || !r->instance) P2P_TRY(p2p_uuid4(r->pool, &r->instance));
+    P2P_TRY(p2p_wake_open(r->pool, r->order->wake_pipe, &r->wake));
+    P2P_TRY(p2p_http_curl_make(r->pool, &settings, &r->clock, &r->http));
+    r->context.spec = r->spec;
+    r->context.clock = &r->clock;
+    r->context.log = r->log;
+    r->context.http = r->http;
+    if (r->spec->spool_dir) r->context.spool = p2p_spool_make(r->pool, r->spec->spool_dir, r->spec->spool_bytes);
+    r->claims = p2p_claims_make(r->pool, &r->context);
+    return NULL;
+}
+
+int p2p_runner_run(apr_pool_t *p, const p2p_runner_order_t *order)
+{
+    runner_t *r = apr_pcalloc(p, sizeof *r);
+    p2p_error_t *error;
+
+    r->pool = p;
+    apr_pool_create(&r->scratch, p);
+    r->order = order;
+    r->spec = order->spec;
+    r->log = order->log;
+    error = prepare(r);
+    if (error) {
+        p2p_log_error(r->log, P2P_LOG_ERROR, "The runner cannot start", error);
+        return p2p_exit_code(error);
+    }
+    p2p_log(r->log, P2P_LOG_NOTICE, "p2p-runner " P2P_VERSION " begins (slot %d)", r->spec->slot);
+    while (!r->is_over) round_of_work(r);
+    shut_down(r);
+    p2p_log(r->log, P2P_LOG_NOTICE, "p2p-runner ends (slot %d)", r->spec->slot);
+    return r->code;
+}
