@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The directives: one table, a setter for each kind of value; what needs other directives or files is left to
+ * check.c. */
+#include "config.h"
+
+#include <http_core.h>
+#include <util_cfgtree.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#ifndef P2P_RUNNER_PATH
+#define P2P_RUNNER_PATH "/usr/libexec/p2p-runner"
+#endif
+#ifndef P2P_STATE_DIR
+#define P2P_STATE_DIR "/var/lib/p2p"
+#endif
+
+#define KIB APR_INT64_C(1024)
+#define MIB (KIB * KIB)
+#define GIB (KIB * MIB)
+
+typedef enum {
+    KIND_TEXT, KIND_FILE, KIND_FILES, KIND_FLAG, KIND_NUMBER, KIND_SIZE, KIND_CHOICE, KIND_AUTH, KIND_SPOOL
+} kind_t;
+
+/* One directive: where in p2p_config_t its value goes (int, apr_int64_t or const char *, as its kind says)
+ * and what is allowed. */
+typedef struct setting_t {
+    kind_t kind;
+    apr_size_t offset;
+    apr_int64_t low, high;  /* of a number or size */
+    const char *choices[2]; /* of a choice; the value is the index */
+} setting_t;
+
+typedef const char *(*setter_fn)(cmd_parms *cmd, void *field, int argc, char *const argv[]);
+
+/* A number of digits, at most 15 of them, times the unit that may follow; -1 for anything else. */
+static apr_int64_t parse_number(const char *text, int with_unit)
+{
+    static const char units[] = "KMG";
+    apr_int64_t value = 0;
+    const char *at = text, *unit;
+
+    while (apr_isdigit(*at) && at - text < 15) value = value * 10 + (*at++ - '0');
+    if (at == text) return -1;
+    if (!*at) return value;
+    unit = with_unit ? strchr(units, apr_toupper(*at)) : NULL;
+    if (!unit || at[1]) return -1;
+    if (value > (APR_INT64_MAX >> (10 * (unit - units + 1)))) return -1;
+    return value << (10 * (unit - units + 1));
+}
+
+static const char *size_text(apr_pool_t *p, apr_int64_t bytes)
+{
+    if (bytes % GIB == 0) return apr_psprintf(p, "%" APR_INT64_T_FMT "G", bytes / GIB);
+    if (bytes % MIB == 0) return apr_psprintf(p, "%" APR_INT64_T_FMT "M", bytes / MIB);
+    return apr_psprintf(p, "%" APR_INT64_T_FMT "K", bytes / KIB);
+}
+
+static const char *set_text(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    (void)argc;
+    *(const char **)field = apr_pstrdup(cmd->pool, argv[0]);
+    return NULL;
+}
+
+static const char *set_file(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    const char *path = ap_server_root_relative(cmd->pool, argv[0]);
+
+    (void)argc;
+    if (!path) return apr_psprintf(cmd->pool, "%s: \"%s\" is not a path", cmd->cmd->name, argv[0]);
+    *(const char **)field = path;
+    return NULL;
+}
+
+static const char *set_files(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    apr_array_header_t *files = apr_array_make(cmd->pool, argc, sizeof(const char *));
+    const char *fault;
+
+    for (int i = 0; i < argc; i++) {
+        fault = set_file(cmd, apr_array_push(files), 1, argv + i);
+        if (fault) return fault;
+    }
+    *(apr_array_header_t **)field = files;
+    return NULL;
+}
+
+static const char *set_flag(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    int on = !ap_cstr_casecmp(argv[0], "on");
+
+    (void)argc;
+    if (!on && ap_cstr_casecmp(argv[0], "off")) {
+        return apr_psprintf(cmd->pool, "%s must be On or Off, not \"%s\"", cmd->cmd->name, argv[0]);
+    }
+    *(int *)field = on;
+    return NULL;
+}
+
+static const char *set_number(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    const setting_t *setting = cmd->info;
+    apr_int64_t value = parse_number(argv[0], 0);
+
+    (void)argc;
+    if (value < setting->low || value > setting->high) {
+        return apr_psprintf(cmd->pool, "%s must be a whole number from %d to %d, not \"%s\"", cmd->cmd->name,
+                            (int)setting->low, (int)setting->high, argv[0]);
+    }
+    *(int *)field = (int)value;
+    return NULL;
+}
+
+static const char *set_size(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    const setting_t *setting = cmd->info;
+    apr_int64_t value = parse_number(argv[0], 1);
+
+    (void)argc;
+    if (value < setting->low || value > setting->high) {
+        return apr_psprintf(cmd->pool, "%s must be a number of bytes from %s to %s (K, M or G may follow "
+                            "it), not \"%s\"", cmd->cmd->name, size_text(cmd->pool, setting->low),
+                            size_text(cmd->pool, setting->high), argv[0]);
+    }
+    *(apr_int64_t *)field = value;
+    return NULL;
+}
+
+static const char *set_choice(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    const setting_t *setting = cmd->info;
+
+    (void)argc;
+    for (int i = 0; i < 2; i++) {
+        if (ap_cstr_casecmp(argv[0], setting->choices[i])) continue;
+        *(int *)field = i;
+        return NULL;
+    }
+    return apr_psprintf(cmd->pool, "%s must be %s or %s, not \"%s\"", cmd->cmd->name, setting->choices[0],
+                        setting->choices[1], argv[0]);
+}
+
+/* The ways to authenticate at the target, with the number of files that follow. */
+static const struct auth_way_t {
+    const char *word;
+    p2p_target_auth_kind_t kind;
+    int files;
+    const char *names;
+} auth_ways[] = {
+    { "none", P2P_AUTH_NONE, 0, "" },
+    { "bearer", P2P_AUTH_BEARER, 1, " FILE" },
+    { "basic", P2P_AUTH_BASIC, 1, " FILE" },
+    { "certificate", P2P_AUTH_CERTIFICATE, 2, " CERT KEY" },
+};
+
+static const struct auth_way_t *find_auth_way(const char *word)
+{
+    for (unsigned i = 0; i < sizeof auth_ways / sizeof *auth_ways; i++) {
+        if (!ap_cstr_casecmp(word, auth_ways[i].word)) return &auth_ways[i];
+    }
+    return NULL;
+}
+
+static const char *set_auth(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    p2p_config_t *config = field;
+    const struct auth_way_t *way = find_auth_way(argv[0]);
+    const char *fault = NULL;
+
+    if (!ap_cstr_casecmp(argv[0], "client-credentials")) {
+        return "P2PTargetAuth client-credentials is not in this version: use bearer, basic or certificate";
+    }
+    if (!way) {
+        return apr_psprintf(cmd->pool, "P2PTargetAuth must be none, bearer FILE, basic FILE or certificate "
+                            "CERT KEY, not \"%s\"", argv[0]);
+    }
+    if (argc - 1 != way->files) {
+        return apr_psprintf(cmd->pool, "Write it as P2PTargetAuth %s%s", way->word, way->names);
+    }
+    config->spec.target_auth = way->kind;
+    if (way->files == 1) fault = set_file(cmd, &config->auth_file, 1, argv + 1);
+    if (way->files == 2) {
+        fault = set_file(cmd, &config->cert_file, 1, argv + 1);
+        if (!fault) fault = set_file(cmd, &config->key_file, 1, argv + 2);
+    }
+    return fault;
+}
+
+static const char *set_spool(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    p2p_config_t *config = field;
+    const char *fault = set_file(cmd, &config->spec.spool_dir, 1, argv);
+
+    if (fault || argc < 2) return fault;
+    return set_size(cmd, &config->spec.spool_bytes, 1, argv + 1);
+}
+
+static const struct {
+    setter_fn set;
+    int least, most; /* arguments */
+} kinds[] = {
+    [KIND_TEXT] = { set_text, 1, 1 },
+    [KIND_FILE] = { set_file, 1, 1 },
+    [KIND_FILES] = { set_files, 1, 16 },
+    [KIND_FLAG] = { set_flag, 1, 1 },
+    [KIND_NUMBER] = { set_number, 1, 1 },
+    [KIND_SIZE] = { set_size, 1, 1 },
+    [KIND_CHOICE] = { set_choice, 1, 1 },
+    [KIND_AUTH] = { set_auth, 1, 3 },
+    [KIND_SPOOL] = { set_spool, 1, 2 },
+};
+
+/* NULL where the directive may stand where it does. */
+static const char *check_place(cmd_parms *cmd, const p2p_config_t *config)
+{
+    const ap_directive_t *before = apr_hash_get(config->places, cmd->cmd->name, APR_HASH_KEY_STRING);
+
+    if (cmd->server->is_virtual || cmd->path) {
+        return apr_psprintf(cmd->pool, "%s belongs in the main server configuration: move it out of the <%s> "
+                            "section", cmd->cmd->name, cmd->path ? "Location" : "VirtualHost");
+    }
+    if (!before) return NULL;
+    return apr_psprintf(cmd->pool, "%s stands twice: remove this one or the one in line %d of %s",
+                        cmd->cmd->name, before->line_num, before->filename);
+}
+
+/* Takes every directive of the table. */
+static const char *set(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    const setting_t *setting = cmd->info;
+    p2p_config_t *config = ap_get_module_config(cmd->server->module_config, &p2p_module);
+    const char *fault = check_place(cmd, config);
+
+    (void)dir;
+    if (fault) return fault;
+    if (argc < kinds[setting->kind].least || argc > kinds[setting->kind].most) {
+        return apr_psprintf(cmd->pool, "Write it as %s %s", cmd->cmd->name, cmd->cmd->errmsg);
+    }
+    apr_hash_set(config->places, cmd->cmd->name, APR_HASH_KEY_STRING, cmd->directive);
+    return kinds[setting->kind].set(cmd, (char *)config + setting->offset, argc, argv);
+}
+
+static const char *check_handler_place(cmd_parms *cmd)
+{
+    const ap_directive_t *section = cmd->directive->parent;
+
+    if (!cmd->path) return NULL;
+    if (section && section->args[0] != '~' && !ap_cstr_casecmp(section->directive, "<Location")) return NULL;
+    return "SetHandler p2p belongs in a virtual host, the main server configuration or a <Location> that is "
+           "no pattern";
+}
+
+/* SetHandler is the core's; httpd shows it to us as well, so that we learn under which path our routes
+ * begin. */
+static const char *see_handler(cmd_parms *cmd, void *record, const char *args)
+{
+    p2p_dir_t *dir = record;
+    p2p_config_t *config = ap_get_module_config(cmd->server->module_config, &p2p_module);
+    apr_size_t len;
+    char *prefix;
+
+    dir->set = 1;
+    dir->enabled = !strcmp(ap_getword_conf(cmd->temp_pool, &args), "p2p");
+    if (!dir->enabled) return NULL;
+    config->handler_used = 1;
+    prefix = apr_pstrdup(cmd->pool, cmd->path ? cmd->path : "");
+    for (len = strlen(prefix); len && prefix[len - 1] == '/'; len--) prefix[len - 1] = '\0';
+    dir->prefix = prefix;
+    return check_handler_place(cmd);
+}
+
+/* ACCESS_CONF lets a <Location> through to check_place, whose sentence says more than httpd's "not allowed
+ * here". */
+#define SETTING(name, help, ...) \
+    { name, { .take_argv = set }, (void *)&(const setting_t){ __VA_ARGS__ }, RSRC_CONF | ACCESS_CONF, \
+      TAKE_ARGV, help }
+#define AT(kind_name, member) .kind = KIND_##kind_name, .offset = offsetof(p2p_config_t, member)
+#define RANGE(least, most) .low = (least), .high = (most)
+
+const command_rec p2p_commands[] = {
+    SETTING("P2PTarget", "URL", AT(TEXT, spec.target)),
+    SETTING("P2PTargetAuth", "none | bearer FILE | basic FILE | certificate CERT KEY", .kind = KIND_AUTH),
+    SETTING("P2PCAFile", "FILE", AT(FILE, spec.ca_file)),
+    SETTING("P2PSecretKeyFile", "FILE ...", AT(FILES, key_files)),
+    SETTING("P2PRunner", "PATH", AT(FILE, runner)),
+    SETTING("P2PRunners", "N", AT(NUMBER, spec.runners), RANGE(0, 64)),
+    SETTING("P2PAllowHttp", "On | Off", AT(FLAG, spec.allow_http)),
+    SETTING("P2PBundleSize", "N", AT(NUMBER, spec.bundle_size), RANGE(1, 1000)),
+    SETTING("P2PBundleBytes", "N", AT(SIZE, spec.bundle_bytes), RANGE(64 * KIB, GIB)),
+    SETTING("P2PUnresolvedReferences", "logical | keep", AT(CHOICE, spec.keep_unresolved),
+            .choices = { "logical", "keep" }),
+    SETTING("P2PFollowReferences", "N", AT(NUMBER, spec.follow_references), RANGE(0, 10000)),
+    SETTING("P2PVersionedReferences", "On | Off", AT(FLAG, spec.versioned_references)),
+    SETTING("P2PRejected", "fail | record", AT(CHOICE, spec.record_rejected),
+            .choices = { "fail", "record" }),
+    SETTING("P2PSourceConnections", "N", AT(NUMBER, spec.source_connections), RANGE(1, 64)),
+    SETTING("P2PTargetConnections", "N", AT(NUMBER, spec.target_connections), RANGE(1, 64)),
+    SETTING("P2PJobsPerRunner", "N", AT(NUMBER, spec.jobs_per_runner), RANGE(1, 1000)),
+    SETTING("P2PMemory", "N", AT(SIZE, spec.memory), RANGE(4 * MIB, 64 * GIB)),
+    SETTING("P2PSpool", "DIR [N]", .kind = KIND_SPOOL, RANGE(MIB, 16384 * GIB)),
+    SETTING("P2PBodyLimit", "N", AT(SIZE, spec.body_limit), RANGE(KIB, GIB)),
+    AP_INIT_RAW_ARGS("SetHandler", see_handler, NULL, OR_FILEINFO, "p2p: the routes of mod_p2p appear here"),
+    { .name = NULL }
+};
+
+void *p2p_config_create(apr_pool_t *p, server_rec *s)
+{
+    p2p_config_t *config = apr_pcalloc(p, sizeof *config);
+
+    (void)s;
+    config->spec = *p2p_spec_make(p);
+    if (!config->spec.spool_dir) config->spec.spool_dir = P2P_STATE_DIR;
+    config->runner = P2P_RUNNER_PATH;
+    config->key_files = apr_array_make(p, 1, sizeof(const char *));
+    config->places = apr_hash_make(p);
+    return config;
+}
+
+void *p2p_config_merge(apr_pool_t *p, void *base, void *add)
+{
+    p2p_config_t *main_config = base;
+
+    (void)p;
+    if (add) main_config->handler_used |= ((p2p_config_t *)add)->handler_used;
+    return main_config;
+}
+
+void *p2p_dir_create(apr_pool_t *p, char *path)
+{
+    p2p_dir_t *dir = apr_pcalloc(p, sizeof *dir);
+
+    (void)path;
+    dir->prefix = "";
+    return dir;
+}
+
+void *p2p_dir_merge(apr_pool_t *p, void *base, void *add)
+{
+    (void)p;
+    return ((p2p_dir_t *)add)->set ? add : base;
+}
+
+p2p_config_t *p2p_config(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &p2p_module);
+}
+
+const p2p_dir_t *p2p_dir(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &p2p_module);
+}

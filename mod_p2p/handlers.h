@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The handlers that the table of routes names. Each answers or returns a problem's status. */
+#ifndef P2P_MOD_HANDLERS_H
+#define P2P_MOD_HANDLERS_H
+
+#include "route.h"
+
+/* GET /api/oidc_servers and /api/oidc_servers/{id} (guide, "P2P exchange"). An archived definition is not
+ * found. */
+int p2p_handle_oidc_servers(request_rec *r, const p2p_match_t *match);
+int p2p_handle_oidc_server(request_rec *r, const p2p_match_t *match);
+
+/* POST /api/oidc_servers/{id}/batch_job: enqueues an exchange and wakes the runners; 202. */
+int p2p_handle_job_post(request_rec *r, const p2p_match_t *match);
+
+/* GET /api/oidc_servers/{id}/batch_job/{id}. */
+int p2p_handle_job(request_rec *r, const p2p_match_t *match);
+
+/* GET …/batch_job/{id}/report?page=N: parts and resources that were rejected or skipped, 100 of each a page,
+ * pages from 1. */
+int p2p_handle_report(request_rec *r, const p2p_match_t *match);
+
+/* GET /health: 200 where the database answers and has a schema that this program serves. */
+int p2p_handle_health(request_rec *r, const p2p_match_t *match);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the module share: its record, its server settings and its settings where SetHandler p2p
+ * stands. */
+#ifndef P2P_MOD_P2P_H
+#define P2P_MOD_P2P_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <apr_hash.h>
+#include <apr_tables.h>
+
+#include "model/spec.h"
+
+extern module AP_MODULE_DECLARE_DATA p2p_module;
+
+typedef struct p2p_supervisor_t p2p_supervisor_t;
+
+/* The settings of one httpd: one record for all its virtual hosts, in pconf. Files named here are read by
+ * check_config. */
+typedef struct p2p_config_t {
+    p2p_spec_t spec;
+    const char *auth_file;         /* P2PTargetAuth bearer and basic */
+    const char *cert_file, *key_file; /* P2PTargetAuth certificate */
+    apr_array_header_t *key_files; /* P2PSecretKeyFile: const char * */
+    const char *runner;            /* P2PRunner */
+    apr_hash_t *places;            /* directive to the ap_directive_t where it stands */
+    int handler_used;              /* SetHandler p2p stands somewhere */
+    p2p_supervisor_t *supervisor;  /* NULL unless this process is the parent of runners, or its child */
+} p2p_config_t;
+
+/* What a server or Location says about SetHandler. */
+typedef struct p2p_dir_t {
+    int set;            /* SetHandler stands here */
+    int enabled;        /* and it says p2p */
+    const char *prefix; /* path of the Location, "" for a whole server; never ends in a slash */
+} p2p_dir_t;
+
+/* The settings, the same record whichever server s is. */
+p2p_config_t *p2p_config(const server_rec *s);
+
+/* What holds for the request. */
+const p2p_dir_t *p2p_dir(const request_rec *r);
+
+#endif

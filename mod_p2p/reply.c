@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing JSON answers. */
+#include "reply.h"
+
+#include <http_protocol.h>
+#include <http_request.h>
+#include <apr_escape.h>
+#include <apr_sha1.h>
+#include <apr_strings.h>
+
+void p2p_reply_headers(request_rec *r)
+{
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+}
+
+int p2p_reply(request_rec *r, int status, json_object *doc, const char *etag)
+{
+    apr_size_t len;
+    const char *text = p2p_json_print(r->pool, doc, &len);
+    int answer;
+
+    p2p_reply_headers(r);
+    if (etag) apr_table_setn(r->headers_out, "ETag", etag);
+    if (r->method_number == M_GET) {
+        answer = ap_meets_conditions(r);
+        if (answer != OK) return answer;
+    }
+    r->status = status;
+    ap_set_content_type(r, "application/json");
+    ap_set_content_length(r, (apr_off_t)len);
+    ap_rwrite(text, (int)len, r);
+    return OK;
+}
+
+const char *p2p_etag_version(apr_pool_t *p, apr_int64_t version)
+{
+    return apr_psprintf(p, "\"%" APR_INT64_T_FMT "\"", version);
+}
+
+const char *p2p_etag_doc(apr_pool_t *p, json_object *doc)
+{
+    unsigned char digest[APR_SHA1_DIGESTSIZE];
+    apr_sha1_ctx_t sha1;
+    apr_size_t len;
+    const char *text = p2p_json_print(p, doc, &len);
+
+    apr_sha1_init(&sha1);
+    apr_sha1_update(&sha1, text, (unsigned)len);
+    apr_sha1_final(digest, &sha1);
+    return apr_pstrcat(p, "\"", apr_pescape_hex(p, digest, 8, 0), "\"", NULL);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers that are no errors. */
+#ifndef P2P_MOD_REPLY_H
+#define P2P_MOD_REPLY_H
+
+#include <httpd.h>
+
+#include "base/json.h"
+
+#define P2P_NOTE_ALLOW "p2p-allow" /* the methods of the route, in r->notes */
+
+/* Cache-Control: no-store and X-Content-Type-Options, which every answer of ours carries. */
+void p2p_reply_headers(request_rec *r);
+
+/* Writes doc with a status; etag (with its quotes) may be NULL. A GET whose conditions say so gets 304 or 412
+ * instead. Returns what the handler is to return. */
+int p2p_reply(request_rec *r, int status, json_object *doc, const char *etag);
+
+/* The ETag of a row's version, and that of a document without one. */
+const char *p2p_etag_version(apr_pool_t *p, apr_int64_t version);
+const char *p2p_etag_doc(apr_pool_t *p, json_object *doc);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding the handler of a request. */
+#include "route.h"
+
+#include <http_protocol.h>
+#include <http_request.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "handlers.h"
+#include "mod_p2p.h"
+#include "problem.h"
+#include "reply.h"
+
+static const struct {
+    const char *pattern;
+    int method; /* M_GET stands for HEAD as well */
+    p2p_handler_fn handle;
+} routes[] = {
+    { "/api/oidc_servers", M_GET, p2p_handle_oidc_servers },
+    { "/api/oidc_servers/{id}", M_GET, p2p_handle_oidc_server },
+    { "/api/oidc_servers/{id}/batch_job", M_POST, p2p_handle_job_post },
+    { "/api/oidc_servers/{id}/batch_job/{id}", M_GET, p2p_handle_job },
+    { "/api/oidc_servers/{id}/batch_job/{id}/report", M_GET, p2p_handle_report },
+    { "/health", M_GET, p2p_handle_health },
+};
+
+#define ROUTES (sizeof routes / sizeof *routes)
+#define ID "{id}"
+#define ID_DIGITS 18
+
+/* Reads a number at *path and moves behind it; 0 where there is none. */
+static apr_int64_t take_id(const char **path)
+{
+    const char *at = *path;
+    apr_int64_t id = 0;
+
+    if (*at == '0') return 0;
+    while (apr_isdigit(*at) && at - *path < ID_DIGITS) id = id * 10 + (*at++ - '0');
+    *path = at;
+    return id;
+}
+
+int p2p_route_fits(const char *pattern, const char *path, p2p_match_t *match)
+{
+    int ids = 0;
+
+    while (*pattern) {
+        if (!strncmp(pattern, ID, sizeof ID - 1) && ids < P2P_ROUTE_IDS) {
+            match->ids[ids] = take_id(&path);
+            if (!match->ids[ids++]) return 0;
+            pattern += sizeof ID - 1;
+        } else if (*pattern++ != *path++) {
+            return 0;
+        }
+    }
+    return !*path;
+}
+
+/* The path behind the prefix, or NULL where it is not under it. */
+static const char *path_of(const request_rec *r)
+{
+    const char *prefix = p2p_dir(r)->prefix;
+    apr_size_t len = strlen(prefix);
+
+    return strncmp(r->uri, prefix, len) ? NULL : r->uri + len;
+}
+
+/* Adds the method of a route to what its path allows. */
+static const char *allow_more(apr_pool_t *p, const char *allow, int method)
+{
+    const char *name = method == M_GET ? "GET, HEAD" : "POST";
+
+    return allow ? apr_pstrcat(p, allow, ", ", name, NULL) : name;
+}
+
+static int refuse(request_rec *r, const char *allow)
+{
+    if (!allow) return p2p_problem(r, HTTP_NOT_FOUND, NULL, NULL);
+    allow = apr_pstrcat(r->pool, allow, ", OPTIONS", NULL);
+    if (r->method_number == M_OPTIONS) {
+        apr_table_setn(r->headers_out, "Allow", allow);
+        p2p_reply_headers(r);
+        return HTTP_NO_CONTENT;
+    }
+    apr_table_setn(r->notes, P2P_NOTE_ALLOW, allow);
+    return p2p_problem(r, HTTP_METHOD_NOT_ALLOWED, NULL, NULL);
+}
+
+int p2p_route_handle(request_rec *r)
+{
+    p2p_match_t match = { { 0 } };
+    const char *path, *allow = NULL;
+
+    if (!r->handler || strcmp(r->handler, "p2p")) return DECLINED;
+    path = path_of(r);
+    for (unsigned i = 0; path && i < ROUTES; i++) {
+        if (!p2p_route_fits(routes[i].pattern, path, &match)) continue;
+        if (routes[i].method == r->method_number) return routes[i].handle(r, &match);
+        allow = allow_more(r->pool, allow, routes[i].method);
+    }
+    return refuse(r, allow);
+}
+
+int p2p_route_translate(request_rec *r)
+{
+    if (!p2p_dir(r)->enabled) return DECLINED;
+    r->filename = apr_pstrcat(r->pool, "p2p:", r->uri, NULL);
+    return OK;
+}
+
+int p2p_route_no_file(request_rec *r)
+{
+    return p2p_dir(r)->enabled ? OK : DECLINED;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The routes, in one table, and the handler that httpd calls. */
+#ifndef P2P_MOD_ROUTE_H
+#define P2P_MOD_ROUTE_H
+
+#include <httpd.h>
+
+#define P2P_ROUTE_IDS 2
+
+/* The numbers in a path, in order: /api/oidc_servers/{ids[0]}/batch_job/{ids[1]}. */
+typedef struct p2p_match_t {
+    apr_int64_t ids[P2P_ROUTE_IDS];
+} p2p_match_t;
+
+/* Answers a request; returns OK or an HTTP status, like an httpd handler. */
+typedef int (*p2p_handler_fn)(request_rec *r, const p2p_match_t *match);
+
+/* Does path fit the pattern ("/health", "/api/oidc_servers/{id}")? Each {id} is a positive number without
+ * leading zeros, at most 18 digits; the numbers go into match. */
+int p2p_route_fits(const char *pattern, const char *path, p2p_match_t *match);
+
+/* handler hook. */
+int p2p_route_handle(request_rec *r);
+
+/* translate_name, map_to_storage and type_checker hooks: our paths are no files, and no file's settings hold
+ * for them. */
+int p2p_route_translate(request_rec *r);
+int p2p_route_no_file(request_rec *r);
+
+#endif
