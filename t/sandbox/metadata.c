@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a payer says of itself: CapabilityStatement, SMART and OpenID configuration. */
+#include "search.h"
+
+int sandbox_metadata(sandbox_call_t *call)
+{
+    const sandbox_payer_t *payer = call->payer;
+    const char *origin = sandbox_origin(call), *url = payer->implementation_url;
+    sandbox_out_t out;
+
+    sandbox_out_init(&out, call, 2048);
+    p2p_buf_printf(&out.buf, "{\"resourceType\":\"CapabilityStatement\",\"status\":\"active\",\"date\":\"2026-01-01\","
+                   "\"kind\":\"instance\",\"fhirVersion\":\"%s\",\"format\":[\"application/fhir+json\",\"json\"],"
+                   "\"implementation\":{\"description\":\"sandbox payer %s\",\"url\":\"%s\"},",
+                   payer->fhir_version, payer->name, url ? url : sandbox_base_url(call));
+    p2p_buf_puts(&out.buf, "\"rest\":[{\"mode\":\"server\",");
+    if (payer->bearer)
+        p2p_buf_printf(&out.buf, "\"security\":{\"extension\":[{\"url\":\"http://fhir-registry.smarthealthit.org/"
+                       "StructureDefinition/oauth-uris\",\"extension\":[{\"url\":\"token\",\"valueUri\":\"%s%s\"}]}]},",
+                       origin, payer->token_path);
+    p2p_buf_puts(&out.buf, "\"interaction\":[{\"code\":\"transaction\"},{\"code\":\"batch\"}],\"resource\":[{\"type\":\"Patient\","
+                 "\"operation\":[{\"name\":\"everything\",\"definition\":"
+                 "\"http://hl7.org/fhir/OperationDefinition/Patient-everything\"}]}]}]}");
+    return sandbox_out_send(&out, HTTP_OK, SANDBOX_FHIR_JSON);
+}
+
+int sandbox_well_known(sandbox_call_t *call, int smart)
+{
+    const sandbox_payer_t *payer = call->payer;
+    const char *origin = sandbox_origin(call);
+    sandbox_out_t out;
+
+    sandbox_out_init(&out, call, 1024);
+    p2p_buf_printf(&out.buf, "{\"issuer\":\"%s\",\"token_endpoint\":\"%s%s\",\"authorization_endpoint\":\"%s/authorize\","
+                   "\"jwks_uri\":\"%s/jwks\",\"grant_types_supported\":[\"refresh_token\",\"client_credentials\"],"
+                   "\"response_types_supported\":[\"code\"],\"subject_types_supported\":[\"public\"],"
+                   "\"id_token_signing_alg_values_supported\":[\"RS256\"],"
+                   "\"token_endpoint_auth_methods_supported\":[\"client_secret_basic\",\"client_secret_post\",\"none\"]",
+                   payer->issuer ? payer->issuer : origin, origin, payer->token_path, origin, origin);
+    if (smart)
+        p2p_buf_puts(&out.buf, ",\"capabilities\":[\"permission-patient\",\"permission-offline\"]");
+    p2p_buf_puts(&out.buf, "}");
+    return sandbox_out_send(&out, HTTP_OK, "application/json");
+}
