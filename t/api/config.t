@@ -1,0 +1,157 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+# httpd -t finds every fault of a configuration, and says it in one sentence that names the directive and the remedy.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use File::Temp qw(tempdir);
+use P2P::Httpd;
+use Test::More;
+
+my $dir     = tempdir('p2p-config-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $program = P2P::Httpd::write_file("$dir/runner", "#!/bin/sh\nexit 0\n", 0755);
+my $plain   = P2P::Httpd::write_file("$dir/plain", "text\n", 0600);
+my $open    = P2P::Httpd::write_file("$dir/open.key", P2P::Httpd::new_key(), 0644);
+my $group   = P2P::Httpd::write_file("$dir/group.key", P2P::Httpd::new_key(), 0640);
+my $empty   = P2P::Httpd::write_file("$dir/empty", '', 0600);
+my $two     = P2P::Httpd::write_file("$dir/two", "one\ntwo\n", 0600);
+my $basic   = P2P::Httpd::write_file("$dir/basic", "portal:secret\n", 0600);
+my $token   = P2P::Httpd::write_file("$dir/token", "abc.def\n", 0600);
+my $key     = P2P::Httpd::write_file("$dir/good.key", P2P::Httpd::new_key(), 0600);
+my $alien   = P2P::Httpd::write_file("$dir/alien.key", P2P::Httpd::new_key(), 0600);
+P2P::Httpd::make_certificate("$dir/$_") for qw(a b);
+chown +(getpwnam 'nobody')[2, 3], $alien if $> == 0;
+mkdir "$dir/closed", 0700;
+
+sub configtest {
+    my (%opt) = @_;
+    my %directives = (P2PRunner => $program, P2PRunners => 1, %{ delete $opt{directives} // {} });
+    my $httpd = P2P::Httpd->new(db => { driver => 'sqlite3', params => "$dir/p2p.db" }, directives => \%directives, %opt);
+    return $httpd->configtest;
+}
+
+# One sentence, whatever httpd puts around it, and it fits the pattern.
+sub refused {
+    my ($name, $pattern, %opt) = @_;
+    my ($code, $out) = configtest(%opt);
+    my @sentences = grep { !/^(?:AH00014: Configuration check failed|AH00526: Syntax error on line \d+ of .*:|AH\d+: .*Action .* failed.*|The Apache error log.*)$/ } split /\n/, $out;
+    subtest $name => sub {
+        isnt($code, 0, 'httpd -t fails');
+        is(scalar @sentences, 1, 'one sentence') or diag $out;
+        like($sentences[0] // '', $pattern, 'which says what is wrong');
+    };
+    return;
+}
+
+sub fault {
+    my ($directive, $value, $pattern, %more) = @_;
+    my $name = $directive . (defined $value ? " $value" : ' is missing');
+    return refused($name, $pattern, directives => { $directive => $value, %more });
+}
+
+sub accepted {
+    my ($name, %opt) = @_;
+    my ($code, $out) = configtest(%opt);
+    is($code, 0, $name) or diag $out;
+    return;
+}
+
+accepted('a good configuration');
+
+fault('P2PTarget', undef, qr/^P2PTarget: is missing: name the FHIR endpoint/);
+fault('P2PTarget', 'fhir.example.org', qr/^P2PTarget \(line \d+ of \S+httpd\.conf\): .*URL/);
+fault('P2PTarget', 'ftp://fhir.example.org/', qr/^P2PTarget \(line \d+ of .*URL/);
+fault('P2PTarget', 'http://fhir.example.org/r4', qr/^P2PTarget .*https.*P2PAllowHttp On/);
+fault('P2PTarget', 'https://user:pw@fhir.example.org/r4', qr/^P2PTarget .*user/);
+fault('P2PTarget', 'https://fhir.example.org/r4#x', qr/^P2PTarget .*fragment/);
+fault('P2PTarget', 'https://a.example https://b.example', qr/^Write it as P2PTarget URL$/);
+accepted('http beyond loopback with P2PAllowHttp On', directives => { P2PTarget => 'http://fhir.example.org/r4', P2PAllowHttp => 'On' });
+
+fault('P2PTargetAuth', 'digest', qr/^P2PTargetAuth must be none, bearer FILE, basic FILE or certificate CERT KEY, not "digest"$/);
+fault('P2PTargetAuth', "client-credentials $plain", qr/^P2PTargetAuth client-credentials is not in this version: use /);
+fault('P2PTargetAuth', 'bearer', qr/^Write it as P2PTargetAuth bearer FILE$/);
+fault('P2PTargetAuth', "certificate $dir/a.pem", qr/^Write it as P2PTargetAuth certificate CERT KEY$/);
+fault('P2PTargetAuth', "bearer $dir/none", qr/^P2PTargetAuth \(.*\): \S+none cannot be read: No such file/);
+fault('P2PTargetAuth', "bearer $open", qr/^P2PTargetAuth \(.*mode 0644\) is open to others .* chmod 600/);
+fault('P2PTargetAuth', "bearer $two", qr/^P2PTargetAuth \(.* must hold one line/);
+fault('P2PTargetAuth', "basic $token", qr/^P2PTargetAuth \(.* must hold one line, user:password/);
+fault('P2PTargetAuth', "certificate $plain $dir/a.key", qr/^P2PTargetAuth \(.*plain holds no certificate/);
+fault('P2PTargetAuth', "certificate $dir/a.pem $plain", qr/^P2PTargetAuth \(.*plain holds no private key/);
+fault('P2PTargetAuth', "certificate $dir/a.pem $dir/b.key", qr/^P2PTargetAuth \(.*b\.key is not the key of the certificate/);
+accepted("P2PTargetAuth $_", directives => { P2PTargetAuth => $_ })
+    for 'none', "bearer $token", "basic $basic", "certificate $dir/a.pem $dir/a.key";
+
+fault('P2PCAFile', "$dir/none", qr/^P2PCAFile \(.*none cannot be read: No such file/);
+fault('P2PCAFile', $plain, qr/^P2PCAFile \(.*plain holds no certificate/);
+accepted('P2PCAFile', directives => { P2PCAFile => "$dir/a.pem" });
+
+fault('P2PSecretKeyFile', undef, qr/^P2PSecretKeyFile: is missing: .*p2p-runner keygen/);
+fault('P2PSecretKeyFile', "$dir/none", qr/^P2PSecretKeyFile \(line \d+ of .*none cannot be read: No such file/);
+fault('P2PSecretKeyFile', $open, qr/^P2PSecretKeyFile \(.*open\.key \(owner \w+, mode 0644\) is open to others than its owner: run chmod 600/);
+fault('P2PSecretKeyFile', $group, qr/^P2PSecretKeyFile \(.*mode 0640\) is open to others/);
+fault('P2PSecretKeyFile', $empty, qr/^P2PSecretKeyFile \(.*empty is empty/);
+fault('P2PSecretKeyFile', $plain, qr/^P2PSecretKeyFile \(.*plain is no key file: .*keygen/);
+fault('P2PSecretKeyFile', $dir, qr/^P2PSecretKeyFile \(.* is not a file/);
+fault('P2PSecretKeyFile', "$key $key", qr/^P2PSecretKeyFile \(.*good\.key is no key file/);
+fault('P2PSecretKeyFile', $alien, qr/^P2PSecretKeyFile \(.*alien\.key belongs to nobody, who could change it: .*chown root/) if $> == 0;
+
+fault('P2PRunner', "$dir/none", qr/^P2PRunner \(.*none does not exist/);
+fault('P2PRunner', $plain, qr/^P2PRunner \(.*plain is not executable/);
+fault('P2PRunner', $dir, qr/^P2PRunner \(.* is not a file/);
+accepted('no runner program where there are no runners', directives => { P2PRunner => "$dir/none", P2PRunners => 0 });
+fault('P2PSpool', "$dir/none", qr/^P2PSpool \(.*none does not exist: make it/);
+fault('P2PSpool', $plain, qr/^P2PSpool \(.*plain is not a directory/);
+fault('P2PSpool', "$dir/closed", qr/^P2PSpool \(.*closed cannot be written by httpd's User/) if $> == 0;
+fault('P2PSpool', "$dir/closed 10X", qr/^P2PSpool must be a number of bytes from 1M to 16384G .* not "10X"/);
+
+for my $number (['P2PRunners', 0, 64], ['P2PBundleSize', 1, 1000], ['P2PFollowReferences', 0, 10000], ['P2PSourceConnections', 1, 64],
+    ['P2PTargetConnections', 1, 64], ['P2PJobsPerRunner', 1, 1000]) {
+    my ($name, $low, $high) = @$number;
+    my $sentence = qr/^\Q$name\E must be a whole number from $low to $high, not /;
+    fault($name, $_, $sentence) for $high + 1, '-1', 'many', '1K', '99999999999999999999';
+    accepted("$name $high", directives => { $name => $high });
+}
+for my $size (['P2PBundleBytes', '64K', '1G'], ['P2PMemory', '4M', '64G'], ['P2PBodyLimit', '1K', '1G']) {
+    my ($name, $low, $high) = @$size;
+    my $sentence = qr/^\Q$name\E must be a number of bytes from $low to $high \(K, M or G may follow it\), not /;
+    fault($name, $_, $sentence) for '1', '65537M', '-1', '1MB', '8MiB', '999999999999999G';
+    accepted("$name 16m", directives => { $name => '16m' });
+}
+fault('P2PBundleBytes', '33M', qr/^P2PBundleBytes \(.* is more than P2PMemory/);
+fault('P2PUnresolvedReferences', 'drop', qr/^P2PUnresolvedReferences must be logical or keep, not "drop"/);
+fault('P2PRejected', 'ignore', qr/^P2PRejected must be fail or record, not "ignore"/);
+fault($_, 'maybe', qr/^$_ must be On or Off, not "maybe"/) for qw(P2PAllowHttp P2PVersionedReferences);
+
+my @names = qw(P2PTarget P2PTargetAuth P2PCAFile P2PSecretKeyFile P2PRunner P2PRunners P2PAllowHttp P2PBundleSize P2PBundleBytes
+    P2PUnresolvedReferences P2PFollowReferences P2PVersionedReferences P2PRejected P2PSourceConnections P2PTargetConnections
+    P2PJobsPerRunner P2PMemory P2PSpool P2PBodyLimit);
+for my $name (@names) {
+    refused("$name in a virtual host", qr/^\Q$name\E belongs in the main server configuration: move it out of the <VirtualHost>/,
+        vhost => ["$name x"]);
+    refused("$name in a Location", qr/^\Q$name\E belongs in the main server configuration: move it out of the <Location>/,
+        vhost => ['<Location /x>', "$name x", '</Location>']);
+    refused("$name without a value", qr/^Write it as \Q$name\E /, directives => { $name => '' });
+}
+refused('a directive twice', qr/^P2PBundleSize stands twice: remove this one or the one in line \d+ of \S+httpd\.conf$/,
+    main => ['P2PBundleSize 10', 'P2PBundleSize 20']);
+
+refused('mod_dbd is not loaded', qr/^LoadModule dbd_module: is missing: .*a2enmod dbd/, without => 'dbd',
+    directives => { map { $_ => undef } qw(DBDriver DBDParams DBDMin DBDKeep DBDMax) });
+fault('DBDriver', undef, qr/^DBDriver: is missing in the main server configuration: write DBDriver pgsql/);
+fault('DBDParams', undef, qr/^DBDParams: is missing in the main server configuration: name the database/);
+refused('another database in a virtual host', qr/^DBDParams \(line \d+ of .*\): a virtual host with SetHandler p2p must not have a database of its own/,
+    vhost => ['DBDriver sqlite3', 'DBDParams /other.db']);
+accepted('the same database in a virtual host', vhost => ['DBDriver sqlite3', "DBDParams $dir/p2p.db"]);
+accepted('another database in a virtual host that is not ours',
+    main => ['<VirtualHost 127.0.0.1:1>', 'DBDriver sqlite3', 'DBDParams /other.db', '</VirtualHost>']);
+for my $section ('Directory /srv', 'LocationMatch ^/x', 'Location ~ ^/x') {
+    my ($word) = split / /, $section;
+    refused("SetHandler p2p in <$section>", qr/^SetHandler p2p belongs in a virtual host, the main server/,
+        vhost => ["<$section>", 'SetHandler p2p', "</$word>"]);
+}
+accepted('SetHandler for something else', vhost => ['<Directory /srv>', 'SetHandler server-status', '</Directory>']);
+
+my ($code, $out) = configtest(directives => { P2PTarget => undef, P2PSecretKeyFile => undef, P2PRunner => "$dir/none" });
+is(() = $out =~ /^P2P/mg, 3, 'every fault is told at once');
+done_testing();

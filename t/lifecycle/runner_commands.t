@@ -1,0 +1,187 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+# The commands of p2p-runner by hand: keygen, migrate, definitions import, status, once, and what they say when something is wrong.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use File::Temp qw(tempdir);
+use IPC::Open3;
+use JSON::PP;
+use P2P::Httpd;
+use Symbol qw(gensym);
+use Test::More;
+
+my ($OK, $USAGE, $DATA, $NO_INPUT, $UNAVAILABLE, $CONFIG) = (0, 64, 65, 66, 69, 78);
+my $dir    = tempdir('p2p-commands-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $runner = P2P::Httpd::runner();
+my $number = 0;
+
+# Exit code, standard output, standard error.
+sub run {
+    my ($input, @args) = @_;
+    open my $in, '<', write_file('input', $input // '') or die "input: $!\n";
+    open my $out, '+>', "$dir/out" or die "out: $!\n";
+    open my $err, '+>', "$dir/err" or die "err: $!\n";
+    my $pid = open3('<&' . fileno $in, '>&' . fileno $out, '>&' . fileno $err, $runner, @args);
+    waitpid $pid, 0;
+    my $status = $?;
+    return ($status & 127 ? "signal $status" : $status >> 8, slurp("$dir/out"), slurp("$dir/err"));
+}
+
+sub slurp { my ($file) = @_; open my $in, '<', $file or die "$file: $!\n"; local $/; return scalar(<$in>) // '' }
+
+sub write_file {
+    my ($name, $text) = @_;
+    open my $out, '>', "$dir/$name" or die "$dir/$name: $!\n";
+    print {$out} $text;
+    close $out or die "$dir/$name: $!\n";
+    return "$dir/$name";
+}
+
+my ($code, $out, $err) = run(undef, 'keygen');
+my $key = $out;
+my %spec = (target => 'https://target.example/fhir', keys => [$key], dbDriver => 'sqlite3', dbParams => "$dir/p2p.db");
+sub spec { my (%more) = @_; return write_file('spec.' . $number++, encode_json({ %spec, %more })) }
+my $spec = spec();
+
+subtest 'usage' => sub {
+    for my $args ([], ['nonsense'], ['definitions'], ['definitions', 'export', 'x'], ['migrate', '--spec'], ['migrate', 'twice'],
+        ['migrate', '--spec', 'a', '--httpd', 'b'], ['--unknown', 'migrate']) {
+        my ($code, $out, $err) = run(undef, @$args);
+        is($code, $USAGE, "p2p-runner @$args");
+        like($err, qr/^usage: p2p-runner/, '... tells how to use it');
+    }
+    for my $args (['help'], ['--help']) {
+        my ($code, $out, $err) = run(undef, @$args);
+        is($code, $OK, "p2p-runner @$args");
+        like($out, qr/definitions import FILE/, '... lists the commands');
+    }
+};
+
+subtest 'keygen' => sub {
+    is($code, $OK, 'keygen');
+    like($key, qr{\Ap2p-key [0-9a-f]{8} [A-Za-z0-9+/]{43}=\n\z}, '... prints one line');
+    isnt((run(undef, 'keygen'))[1], $key, '... another one each time');
+    is(system('sh', '-c', "umask 077; '$runner' keygen > '$dir/p2p.key'"), 0, 'as the documentation says');
+    is((stat "$dir/p2p.key")[2] & 07777, 0600, '... only its owner may read it');
+    is(system('sh', '-c', "'$runner' keygen > /dev/full 2> '$dir/full'") >> 8, 74, 'a disk that is full is noticed');
+};
+
+subtest 'specification' => sub {
+    my %bad = (
+        'no such file' => "$dir/nowhere.json", 'not JSON' => write_file('bad.1', '{"target":'), 'no object' => write_file('bad.2', '[]'),
+        'empty' => write_file('bad.3', ''), 'no target' => spec(target => undef), 'no keys' => spec(keys => []),
+        'wrong type' => spec(bundleSize => 'many'), 'bad key' => spec(keys => ['p2p-key 1 x']), 'unknown driver' => spec(dbDriver => 'nonesuch'),
+    );
+    for my $what (sort keys %bad) {
+        my ($code, $out, $err) = run(undef, 'migrate', '--spec', $bad{$what});
+        is($code, $CONFIG, $what);
+        like($err, qr/^p2p-runner: \S.*\([a-z-]+\)$/m, '... in a sentence');
+        unlike($err, qr/\Q$key\E/, '... without the key');
+    }
+    my ($code, $out, $err) = run(undef, 'run');
+    is($code, $CONFIG, 'run without httpd');
+    like($err, qr/once/, '... says what to do instead');
+    is((run(undef, 'status', '--spec', spec(dbDriver => 'pgsql', dbParams => "host=$dir dbname=none")))[0], $UNAVAILABLE, 'no database there');
+};
+
+subtest 'migrate' => sub {
+    for my $command ('status', 'once') {
+        my ($code, $out, $err) = run(undef, $command, '--spec', $spec);
+        is($code, $CONFIG, "$command without a schema");
+        like($err, qr/p2p-runner migrate/, '... says what to do');
+    }
+    my ($code, $out, $err) = run(undef, 'migrate', '--spec', $spec);
+    is($code, $OK, 'migrate') or diag($err);
+    like($out, qr/created at version \d+\.$/, '... creates the schema');
+    ($code, $out) = run(undef, 'migrate', '--spec', $spec);
+    is($code, $OK, 'once more');
+    like($out, qr/nothing was to be done/, '... changes nothing');
+};
+
+sub definition {
+    my ($name, %more) = @_;
+    return { name => $name, issuer => "https://$name.example", clientId => 'client', clientSecret => 'very-secret', responseType => 'code',
+        fhirEndpoint => "https://$name.example/fhir", tokenEndpoint => "https://$name.example/token", %more };
+}
+sub import_them { my ($text) = @_; return run(undef, 'definitions', 'import', write_file('definitions.json', $text), '--spec', $spec) }
+
+subtest 'definitions import' => sub {
+    my @two = (definition('a'), definition('b'));
+    my ($code, $out, $err) = import_them(encode_json(\@two));
+    is($code, $OK, 'two new ones') or diag($err);
+    is($out, "2 created, 0 updated, 0 unchanged\n", '... are created');
+    $two[1]{name} = 'B';
+    is((import_them(encode_json([@two, definition('c')])))[1], "1 created, 1 updated, 1 unchanged\n", 'one more, one changed, one the same');
+    is((run('[]', 'definitions', 'import', '-', '--spec', $spec))[1], "0 created, 0 updated, 0 unchanged\n", 'none, from standard input');
+};
+
+subtest 'definitions that are wrong' => sub {
+    my ($code, $out, $err) = import_them(encode_json([definition('d'), definition('e', issuer => 'http://e.example', name => ''), 7, definition('d')]));
+    is($code, $DATA, 'faults in three of four');
+    like($err, qr{^/1/issuer: \S.+\.?$}m, '... the issuer is named');
+    like($err, qr{^/1/name: }m, '... and the name');
+    like($err, qr{^/2: }m, '... what is no object');
+    like($err, qr{^/3/issuer: }m, '... and an issuer that stands there twice');
+    unlike($err, qr/very-secret/, '... and no secret');
+    is((import_them(encode_json([definition('d')])))[1], "1 created, 0 updated, 0 unchanged\n", 'nothing of it was imported');
+    is((import_them('{}'))[0], $DATA, 'not an array');
+    is((import_them('[{]'))[0], $DATA, 'not JSON');
+    is((run(undef, 'definitions', 'import', "$dir/nowhere", '--spec', $spec))[0], $NO_INPUT, 'no such file');
+};
+
+subtest 'status and once' => sub {
+    my ($code, $out, $err) = run(undef, 'status', '--spec', $spec);
+    is($code, $OK, 'status') or diag($err);
+    is_deeply(decode_json($out), { runners => [], jobs => {}, oldestQueued => undef }, '... of a database with nothing in it');
+    ($code, $out, $err) = run(undef, 'once', '--spec', $spec);
+    is($code, $OK, 'once with nothing to do ends') or diag($err);
+    like($err, qr/^\[\w{3} \w{3} \d\d [\d:.]+ \d{4}\] \[p2p:notice\] \[pid \d+\] p2p-runner \S+ begins/, '... and logs as httpd does');
+};
+
+subtest 'httpd is asked' => sub {
+    my $httpd = write_file('httpd', "#!/bin/sh\necho \"\$@\" >'$dir/asked'\necho Loading\ncat '$spec'\necho 'Syntax OK' >&2\n");
+    chmod 0755, $httpd;
+    my ($code, $out, $err) = run(undef, 'status', '--httpd', "$httpd -f /x/y.conf");
+    is($code, $OK, 'status') or diag($err);
+    is(slurp("$dir/asked"), "-f /x/y.conf -t -D P2P_DUMP_SPEC\n", '... httpd is asked as said');
+    is($err, '', '... and nothing else is shown');
+    chmod 0755, my $bad = write_file('bad-httpd', "#!/bin/sh\necho 'P2PTarget is missing' >&2\nexit 1\n");
+    ($code, $out, $err) = run(undef, 'status', '--httpd', $bad);
+    is($code, $CONFIG, 'a configuration that httpd does not accept');
+    like($err, qr/^P2PTarget is missing$/m, '... shows what httpd says');
+    is((run(undef, 'status', '--httpd', "$dir/nowhere"))[0], $CONFIG, 'no such program');
+};
+
+# A runner of its own on descriptors 3 and 4, as httpd starts it.
+sub start_runner {
+    my ($wake) = @_;
+    my $pid = fork // die "fork: $!\n";
+    return $pid if $pid;
+    open STDERR, '>', "$dir/run.log" or die;
+    my $from = fileno $wake;
+    exec 'sh', '-c', "exec '$runner' run 4<&$from 3<'$spec'" or die;
+}
+
+sub wait_for { my ($what) = @_; for (1 .. 100) { return 1 if $what->(); select undef, undef, undef, 0.05 } return 0 }
+sub runners { return @{ decode_json((run(undef, 'status', '--spec', $spec))[1])->{runners} } }
+
+for my $how ('SIGTERM', 'the end of the wake pipe') {
+    subtest "a runner ends with $how" => sub {
+        pipe my $read, my $write or die "pipe: $!\n";
+        { require Fcntl; fcntl $read, Fcntl::F_SETFD(), 0 }
+        my $pid = start_runner($read);
+        close $read;
+        ok(wait_for(sub { runners() == 1 }), 'it registers') or diag(slurp("$dir/run.log"));
+        is((runners())[0]{pid}, $pid, '... as itself');
+        is((run(undef, 'migrate', '--spec', $spec))[0], $OK, 'migrate does not mind where nothing is to be done');
+        $how eq 'SIGTERM' ? kill('TERM', $pid) : close $write;
+        my $ended;
+        ok(wait_for(sub { $ended = waitpid($pid, 1) == $pid }), 'it ends');
+        is($?, 0, '... with 0');
+        is(scalar(runners()), 0, '... and takes its row away');
+        kill 'KILL', $pid unless $ended;
+    };
+}
+done_testing();

@@ -1,0 +1,206 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# `./quickstart`: the state folder, the two httpds and their end; sourced by quickstart.
+
+MEMBER_FILE=t/data/synthea-r4/Evelyn_McCullough_b3e8d121-f742-438c-92e3-02135e4543d5.json.gz
+MEMBER=3e26303e-a72a-4c60-866f-e5b81a9f1989
+TARGET_PATIENT=member-1
+
+httpd_program() { echo "$(apxs -q SBINDIR)/$(apxs -q PROGNAME)"; }
+
+# ---- the state folder ----
+
+make_state() {
+    state=$RUN/state
+    mkdir -p "$state/bin" "$state/target" "$state/db" "$state/spool"
+    chmod 755 "$state"
+    chmod 700 "$state/db" "$state/spool"
+    serve_owner "$state/db" "$state/spool"
+    install -m 755 "$RUN/build/.libs/mod_p2p.so" "$RUN/build/t/sandbox/.libs/mod_p2p_sandbox.so" "$RUN/build/p2p-runner" "$state/bin/"
+}
+
+# serve_owner FILE...: what httpd's children or the runner must read or write as www-data.
+serve_owner() {
+    [ "$(id -u)" != 0 ] || chown www-data:www-data "$@"
+}
+
+# ---- certificate and passwords ----
+
+certificate_good() {
+    [ -s server.pem ] && openssl x509 -checkend 2592000 -noout -in server.pem >/dev/null &&
+        openssl verify -CAfile ca.pem server.pem >/dev/null 2>&1
+}
+
+make_certificate() (
+    cd "$state" || exit 1
+    ! certificate_good || exit 0
+    umask 077
+    printf '%s\n' 'subjectAltName=IP:127.0.0.1,DNS:localhost' 'basicConstraints=critical,CA:FALSE' \
+        'extendedKeyUsage=serverAuth' >server.ext
+    {
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 825 -keyout ca.key -out ca.pem \
+            -subj '/CN=mod_p2p quickstart CA' -addext 'keyUsage=critical,keyCertSign,cRLSign' &&
+            openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr \
+                -subj '/CN=127.0.0.1' &&
+            openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile server.ext \
+                -out server.pem
+    } 2>openssl.log
+    # The CA has signed all it ever will.
+    rm -f ca.key ca.srl server.csr server.ext
+    certificate_good && chmod 644 ca.pem server.pem
+)
+
+# The portal's password: in a file that only its owner reads, and never in an argument.
+make_password() (
+    cd "$state" || exit 1
+    umask 077
+    [ -s portal-password ] || openssl rand -base64 18 >portal-password
+    htpasswd -iBc portal.htpasswd portal <portal-password 2>/dev/null || die 'htpasswd failed.'
+    serve_owner portal.htpasswd
+    printf 'user = "portal:%s"\ncacert = "%s"\nnoproxy = "*"\n' "$(cat portal-password)" "$PWD/ca.pem" >portal.curl
+    printf 'cacert = "%s"\nnoproxy = "*"\n' "$PWD/ca.pem" >sandbox.curl
+)
+
+# ---- configurations ----
+
+# fill TEMPLATE RESULT: puts in what stands between @.
+fill() {
+    local text user=''
+    [ "$(id -u)" != 0 ] || user=$'User www-data\nGroup www-data'
+    text=$(cat "$1")
+    text=${text//@STATE@/$state}
+    text=${text//@TOP@/$PWD}
+    text=${text//@MEMBER@/$MEMBER}
+    text=${text//@ACCESS_TOKEN@/$access_token}
+    text=${text//@REFRESH_TOKEN@/$refresh_token}
+    text=${text//@CLIENT_SECRET@/$client_secret}
+    text=${text//@MODULES@/$(apxs -q LIBEXECDIR)}
+    text=${text//@SANDBOX_PORT@/$P2P_SANDBOX_PORT}
+    text=${text//@SANDBOX@/https://127.0.0.1:$P2P_SANDBOX_PORT}
+    text=${text//@PORT@/$P2P_PORT}
+    text=${text//@USER@/$user}
+    (umask 077 && printf '%s\n' "$text" >"$2")
+}
+
+# What the member's sign-in at the source would have given the portal; new at every start, as the sandbox forgets.
+make_secrets() {
+    access_token=$(openssl rand -hex 24)
+    refresh_token=$(openssl rand -hex 24)
+    client_secret=$(openssl rand -hex 24)
+}
+
+# The member as the target payer knows them (a Patient without any record), the definition of the source payer, the portal's order.
+make_members() {
+    gzip -dc "$MEMBER_FILE" >"$state/member.json"
+    jq --arg id "$TARGET_PATIENT" '[.entry[].resource | select(.resourceType == "Patient")][0]
+        | {resourceType, id: $id, name: [.name[0]], birthDate, gender}' "$state/member.json" >"$state/target/patient.json"
+    (
+        umask 077
+        jq -n --rawfile secret <(printf %s "$client_secret") --arg base "https://127.0.0.1:$P2P_SANDBOX_PORT/source" '[{
+            name: "Sandbox Source Payer", issuer: $base, clientId: "portal", clientSecret: $secret,
+            scopes: "openid offline_access patient/*.read", authWellKnown: "\($base)/fhir/.well-known/smart-configuration",
+            tokenEndpoint: "\($base)/token", fhirEndpoint: "\($base)/fhir", responseType: "code",
+            organizationId: "sandbox-source"}]' >"$state/definitions.json"
+        jq -n --rawfile access <(printf %s "$access_token") --rawfile refresh <(printf %s "$refresh_token") \
+            --arg source "$MEMBER" --arg target "$TARGET_PATIENT" '{
+            sourcePayer: {oidcToken: $access, oidcRefreshToken: $refresh, patientId: $source},
+            targetPayer: {patientId: $target, organizationId: "sandbox-target"}}' >"$state/order.json"
+    )
+}
+
+# Keys, schema and definitions, with the runner's own commands; they ask httpd for its settings.
+make_database() (
+    local runner=$state/bin/p2p-runner log=$state/database.log httpd
+    httpd="$(httpd_program) -f $state/httpd.conf"
+    umask 077
+    : >"$log"
+    [ -s "$state/secret.key" ] || "$runner" keygen >"$state/secret.key" 2>"$log" || die_with "$log" 'p2p-runner keygen failed.'
+    "$runner" migrate --httpd "$httpd" >>"$log" 2>&1 || die_with "$log" 'p2p-runner migrate failed.'
+    "$runner" definitions import "$state/definitions.json" --httpd "$httpd" >>"$log" 2>&1 ||
+        die_with "$log" 'p2p-runner definitions import failed.'
+    serve_owner "$state"/db/*
+    rm -f "$state/definitions.json"
+)
+
+# ---- servers ----
+
+port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# check_port PORT VARIABLE: a sentence that names who may hold it.
+check_port() {
+    local holder=''
+    port_taken "$1" || return 0
+    command -v ss >/dev/null && holder=$(ss -Hltnp "sport = :$1" | sed -n 's/.*users:((\(.*\)))/\1/p' | head -n 1)
+    die "port $1 is taken${holder:+ by $holder}. Stop that program, or choose another port: $2=N ./quickstart"
+}
+
+# processes_of NAME: the pids of the httpd of that configuration, the parent's own first; also those that lost their parent.
+processes_of() {
+    local conf=$state/$1.conf parent folder words
+    parent=$(cat "$state/$1.pid" 2>/dev/null || true)
+    for folder in ${parent:+"/proc/$parent"} /proc/[0-9]*; do
+        mapfile -d '' words 2>/dev/null <"$folder/cmdline" || continue
+        [ "${words[0]-}" = "$(httpd_program)" ] && [ "${words[1]-} ${words[2]-}" = "-f $conf" ] && echo "${folder#/proc/}"
+    done
+    return 0
+}
+
+# stop_one NAME: ends that httpd, and waits until all of it is gone.
+stop_one() {
+    local pids waited
+    for waited in {0..150}; do
+        mapfile -t pids < <(processes_of "$1")
+        [ ${#pids[@]} -gt 0 ] || break
+        case $waited in
+            # The parent ends its children; children without a parent have to be told.
+            0) kill -TERM "${pids[0]}" 2>/dev/null || die "process ${pids[0]} cannot be ended by this user: run ./quickstart stop as the one who started it." ;;
+            60) kill -TERM "${pids[@]}" 2>/dev/null || true ;;
+            120) kill -KILL "${pids[@]}" 2>/dev/null || true ;;
+        esac
+        sleep 0.1
+    done
+    rm -f "$state/$1.pid"
+}
+
+stop_all() {
+    state=$RUN/state
+    [ -d "$state" ] || return 0
+    stop_one httpd
+    stop_one sandbox
+}
+
+# start_one NAME PORT URL: starts the httpd of that configuration and waits until it answers.
+start_one() {
+    local name=$1 waited
+    "$(httpd_program)" -f "$state/$name.conf" -k start >"$state/$name-start.log" 2>&1 ||
+        { tail -n 5 "$state/$name-error.log" >&2 2>/dev/null; die_with "$state/$name-start.log" "the $name server did not start."; }
+    for waited in {1..100}; do
+        curl -sS -o /dev/null --config "$state/sandbox.curl" "$3" 2>"$state/$name-wait.log" && return 0
+        [ "$waited" -lt 20 ] || [ -n "$(processes_of "$name")" ] || break
+        sleep 0.1
+    done
+    cat "$state/$name-wait.log" >&2
+    die_with "$state/$name-error.log" "the $name server does not answer at $3."
+}
+
+demo() {
+    local access_token refresh_token client_secret
+    say "Preparing ($RUN/state)"
+    stop_all
+    make_state
+    make_secrets
+    make_certificate || die_with "$state/openssl.log" 'openssl could not make the certificate.'
+    make_password
+    make_members
+    check_port "$P2P_PORT" P2P_PORT
+    check_port "$P2P_SANDBOX_PORT" P2P_SANDBOX_PORT
+    fill conf/quickstart-httpd.conf.in "$state/httpd.conf"
+    fill t/quickstart/sandbox.conf.in "$state/sandbox.conf"
+    make_database
+    say "Starting the sandbox payers on port $P2P_SANDBOX_PORT and httpd with mod_p2p on port $P2P_PORT"
+    start_one sandbox "$P2P_SANDBOX_PORT" "https://127.0.0.1:$P2P_SANDBOX_PORT/source/fhir/metadata"
+    start_one httpd "$P2P_PORT" "https://127.0.0.1:$P2P_PORT/health"
+    # shellcheck source=t/quickstart/portal.sh
+    . t/quickstart/portal.sh
+    play_portal
+}

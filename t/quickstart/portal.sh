@@ -1,0 +1,125 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# Plays the member portal: lists the payers, starts an exchange, watches it, and shows what arrived; sourced by demo.sh.
+
+# What demo.sh has set.
+: "${state:?}" "${MEMBER:?}"
+api=https://127.0.0.1:$P2P_PORT
+sandbox=https://127.0.0.1:$P2P_SANDBOX_PORT
+
+# portal METHOD PATH [FILE]: the answer's body; passwords are in the file that --config names.
+portal() {
+    curl -sS --fail-with-body --config "$state/portal.curl" -X "$1" "$api$2" \
+        ${3:+-H 'Content-Type: application/json' --data-binary "@$3"} ||
+        die "$1 $2 failed; the answer stands above, and what httpd logged in $state/httpd-error.log."
+}
+
+# At the target payer's FHIR server, to look at what arrived.
+target() {
+    curl -sS --fail --config "$state/sandbox.curl" "$sandbox/target/fhir/$1" ||
+        die "the sandbox target does not answer GET $1; see $state/sandbox-error.log."
+}
+
+count_at_target() { target "$1?_summary=count" | jq -r '.total'; }
+
+show_progress() {
+    local line
+    line=$(jq -r '[.batchStatus, (.progress // {} | to_entries[] | select(.value | type == "number") | "\(.key) \(.value)")] | join("  ")' <<<"$1")
+    [ "$line" = "$shown" ] && return
+    shown=$line
+    echo "   $line"
+}
+
+# watch_job PATH: polls until it has ended; the last answer is left in $job.
+watch_job() {
+    local shown='' polls
+    for ((polls = 0; polls < 1200; polls++)); do
+        job=$(portal GET "$1")
+        show_progress "$job"
+        case $(jq -r '.batchStatus' <<<"$job") in
+            STARTING | STARTED | STOPPING) sleep 0.25 ;;
+            *) return ;;
+        esac
+    done
+    die "the exchange has not ended after five minutes; see $state/httpd-error.log."
+}
+
+show_arrivals() {
+    local type sent arrived total=0
+    printf '   %-24s %8s %8s\n' 'resource type' source target
+    while read -r sent type; do
+        arrived=$(count_at_target "$type")
+        total=$((total + arrived))
+        [ "$arrived" = "$sent" ] || arrived="$arrived*"
+        printf '   %-24s %8s %8s\n' "$type" "$sent" "$arrived"
+    done < <(jq -r '.entry[].resource.resourceType' "$state/member.json" | sort | uniq -c)
+    printf '   %-24s %8s %8s\n' all "$(jq '.entry | length' "$state/member.json")" "$total"
+    echo '   * one more: the member as the target payer knew them (Patient), the source payer itself (Organization)'
+}
+
+show_provenance() {
+    local bundle
+    bundle=$(target 'Provenance?_count=200')
+    printf '   %s Provenance, one for each page, naming %s resources in all. One of them, in short:\n' \
+        "$(count_at_target Provenance)" "$(jq '[.entry[].resource.target | length] | add' <<<"$bundle")"
+    jq '.entry[0].resource | {resourceType, id, recorded, agent: .agent[0].who.reference,
+        entity: .entity[0].what | {display, sha256: .identifier.value},
+        target: (.target[:2] + ["and \((.target | length) - 2) more"])}' <<<"$bundle" | sed 's/^/   /'
+}
+
+show_task() {
+    target "Task/$1" | jq '{resourceType, id, status, for: .for.reference, owner: .owner.reference, authoredOn, lastModified,
+        output: [.output[]? | "\(.type.coding[0].code) \(.valueInteger)"]}' | sed 's/^/   /'
+}
+
+# The definition of the sandbox; another one may be left of a run with another port.
+find_server() {
+    local pid
+    for pid in $(portal GET /api/oidc_servers | jq '.servers[].pid'); do
+        portal GET "/api/oidc_servers/$pid" | jq -e --arg url "$sandbox/source/fhir" '.fhirEndpoint == $url' >/dev/null &&
+            echo "$pid" && return
+    done
+    die "the sandbox's definition is not in the list; see $state/database.log."
+}
+
+play_portal() {
+    local job path server task
+    say 'As the portal: GET /api/oidc_servers'
+    portal GET /api/oidc_servers | jq -c .
+    server=$(find_server)
+    say "POST /api/oidc_servers/$server/batch_job: the record of Evelyn McCullough, $(jq '.entry | length' "$state/member.json") resources"
+    job=$(portal POST "/api/oidc_servers/$server/batch_job" "$state/order.json")
+    jq -c . <<<"$job"
+    path=/api/oidc_servers/$server/batch_job/$(jq -r '.batchJobId' <<<"$job")
+    say "GET $path"
+    watch_job "$path"
+    [ "$(jq -r '.batchStatus' <<<"$job")" = COMPLETED ] || {
+        jq . <<<"$job" >&2
+        die "the exchange did not complete; see its error above and $state/httpd-error.log."
+    }
+    jq -c . <<<"$job"
+    say 'What arrived at the target payer'
+    show_arrivals
+    say 'Where it came from'
+    show_provenance
+    task=$(jq -r '.taskId' <<<"$job")
+    say 'The Task of the exchange, in short'
+    show_task "$task"
+    say 'It stays up'
+    cat <<TEXT
+   $api/api/oidc_servers
+   $api$path
+       the API, for the user portal; the password is in $state/portal-password
+   $api/health
+       open to everybody
+   $sandbox/target/fhir/Task/$task
+   $sandbox/target/fhir/Provenance?_count=20
+   $sandbox/target/fhir/Observation?_count=20
+       the sandbox target, open to everybody
+
+The certificates are signed by $state/ca.pem. With curl:
+   curl --config $state/portal.curl $api/api/oidc_servers
+The logs are $state/httpd-error.log and $state/sandbox-error.log.
+./quickstart stop ends it.
+TEXT
+}

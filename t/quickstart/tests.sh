@@ -1,0 +1,109 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# `./quickstart test`: installs what the tests need, then every stage of docs/testing.md; sourced by quickstart.
+
+TEST_PACKAGES=(libcmocka-dev clang valgrind shellcheck perl libjson-perl sqlite3 libaprutil1-dbd-pgsql iproute2 procps)
+# What a sanitizer can see; lifecycle has its own clock.
+SANITIZED_FOLDERS=(t/unit t/fuzz t/sandbox t/store t/api t/exchange t/hostile)
+
+files_run=0
+files_failed=0
+
+# PostgreSQL's programs without a server of the system's: Debian's package would make and start a cluster of its own on 5432.
+install_postgresql() {
+    local settings=/etc/postgresql-common/createcluster.conf
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return 0
+    if [ -e "$settings" ]; then
+        install_packages postgresql-15
+        return
+    fi
+    as_root mkdir -p "${settings%/*}"
+    echo 'create_main_cluster = false' | as_root tee "$settings" >/dev/null
+    install_packages postgresql-15
+    # The package's own settings, as if nobody had been there before.
+    if [ -e "$settings.ucf-dist" ]; then as_root mv "$settings.ucf-dist" "$settings"; else as_root rm -f "$settings"; fi
+}
+
+# Java and Maven from Debian, where there are none yet.
+install_java() {
+    local packages=()
+    command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
+    command -v mvn >/dev/null || packages+=(maven)
+    [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
+}
+
+# stage NAME COMMAND...: runs it, shows it, and adds prove's figures to the sum.
+stage() {
+    local name=$1 log="$RUN/test-$1.log" code=0 files failed begun=$SECONDS
+    shift
+    say "Tests: $name"
+    "$@" 2>&1 | tee "$log" || code=$?
+    files=$(sed -n 's/^Files=\([0-9]*\),.*/\1/p' "$log" | tail -n 1)
+    failed=$(sed -n 's/^Failed \([0-9]*\)\/[0-9]* test programs.*/\1/p' "$log" | tail -n 1)
+    files=${files:-1}
+    if [ "$code" -ne 0 ]; then failed=${failed:-1}; else failed=${failed:-0}; fi
+    if grep -Eq '(\.\.+ skipped:|^ok [0-9]+ # skip)' "$log"; then
+        echo "quickstart: a test of $name skipped itself; here a test that cannot run counts as failed." >&2
+        [ "$failed" -gt 0 ] || failed=1
+    fi
+    files_run=$((files_run + files))
+    files_failed=$((files_failed + failed))
+    echo "-- $name: $((files - failed)) of $files files passed in $((SECONDS - begun)) s"
+}
+
+# with_build FOLDER COMMAND...: the tests look there for what was built.
+with_build() {
+    local folder=$1
+    shift
+    env P2P_BUILDDIR="$folder" P2P_SRCDIR="$PWD" P2P_HTTPD="$(apxs -q SBINDIR)/$(apxs -q PROGNAME)" \
+        P2P_HTTPD_MODULES="$(apxs -q LIBEXECDIR)" "$@"
+}
+
+sanitized() {
+    local preload
+    preload="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
+    with_build "$RUN/build-sanitized" env P2P_SANITIZED=1 P2P_HTTPD_PRELOAD="$preload" \
+        ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=86 UBSAN_OPTIONS=print_stacktrace=1 "$@"
+}
+
+# The runner of these tests runs under valgrind; a memory fault or a leak ends it with code 87.
+valgrind_runner() {
+    local wrapper=$RUN/build/p2p-runner-valgrind
+    cat >"$wrapper" <<TEXT
+#!/bin/sh
+exec valgrind -q --error-exitcode=87 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=yes \\
+    --log-file='$RUN/valgrind/runner.%p.log' '$RUN/build/p2p-runner' "\$@"
+TEXT
+    chmod 755 "$wrapper"
+    rm -rf "$RUN/valgrind"
+    mkdir -p "$RUN/valgrind"
+    chmod 1777 "$RUN/valgrind"
+    with_build "$RUN/build" env P2P_RUNNER_PROGRAM="$wrapper" P2P_VALGRIND_LOGS="$RUN/valgrind" "$@"
+}
+
+finish() {
+    say "Finished in $((SECONDS / 60)) min $((SECONDS % 60)) s; the logs are $RUN/test-*.log"
+    echo "$((files_run - files_failed)) passed, $files_failed failed"
+    [ "$files_failed" -eq 0 ]
+}
+
+run_tests() {
+    install_packages "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+    install_postgresql
+    case " ${*:-t/interop} " in *' t/interop'*) install_java ;; esac
+    say "Building ($RUN/build)"
+    build "$RUN/build" -- build-tests
+    if [ $# -gt 0 ]; then
+        stage chosen with_build "$RUN/build" t/run "$@"
+        finish
+        return
+    fi
+    stage all with_build "$RUN/build" t/run
+    stage analyze with_build "$RUN/build" t/run t/analyze
+    say "Building with ASan and UBSan ($RUN/build-sanitized)"
+    build "$RUN/build-sanitized" --enable-sanitizers --disable-werror CFLAGS='-g -O1' -- build-tests
+    stage sanitized sanitized t/run "${SANITIZED_FOLDERS[@]}"
+    stage valgrind valgrind_runner t/run t/valgrind
+    stage interop with_build "$RUN/build" t/run t/interop
+    finish
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of lib/net: pausing, stopping, connections and bodies that are sent. */
+#include "http_call.h"
+
+static void pause_through(void **state, const char *path, apr_uint64_t every, int gzip, int at_least)
+{
+    call_t call = {.f = *state, .pause_every = every};
+    p2p_http_request_t r = request_for(&call, "GET", path);
+
+    r.gzip = gzip;
+    ask(&call, &r);
+    assert_string_equal(call.code, "");
+    assert_int_equal(call.got, 1000000);
+    assert_false(call.bad);
+    assert_int_equal(call.calls_while_paused, 0);
+    assert_true(call.pauses >= at_least);
+}
+
+static void test_pause(void **state)
+{
+    pause_through(state, "whole/1000000", 1, 0, 50);
+    pause_through(state, "chunked/1000000", 1, 0, 50);
+    pause_through(state, "gzip/1000000", 1, 1, 50);
+    pause_through(state, "whole/1000000", 999999, 0, 1);
+    pause_through(state, "gzip/1000000", 0, 1, 0);
+}
+
+static void test_pause_is_no_stall(void **state)
+{
+    call_t call = {.f = *state, .pause_every = 1, .hold = 1};
+    p2p_http_request_t r = request_for(&call, "GET", "whole/500000");
+    apr_time_t until;
+
+    r.stall_timeout = 100000;
+    assert_null(p2p_http_start(call.f->http, &r, &call.transfer));
+    while (!call.paused) assert_null(call.f->http->poll(call.f->http, -1, 100000, NULL));
+    for (until = apr_time_now() + 400000; apr_time_now() < until;)
+        assert_null(call.f->http->poll(call.f->http, -1, 10000, NULL));
+    call.pause_every = 0;
+    go_on(&call);
+    run(call.f, &call, 1);
+    assert_string_equal(call.code, "");
+    assert_int_equal(call.got, 500000);
+}
+
+static void test_stop(void **state)
+{
+    call_t call = {.f = *state, .stop_at = 30000};
+    p2p_http_request_t r = request_for(&call, "GET", "whole/1000000");
+
+    ask(&call, &r);
+    assert_string_equal(call.code, "stopped");
+}
+
+static void test_cancel(void **state)
+{
+    call_t calls[4] = {{.f = *state}, {.f = *state}, {.f = *state}, {.f = *state}};
+    fixture_t *f = *state;
+
+    for (int i = 0; i < 4; i++) {
+        p2p_http_request_t r = request_for(&calls[i], "GET", i == 1 ? "stall/10" : "whole/100000");
+        r.connections = 2;
+        assert_null(p2p_http_start(f->http, &r, &calls[i].transfer));
+    }
+    calls[0].cancel_other = &calls[1]; /* runs, from within a callback */
+    f->http->cancel(calls[3].transfer); /* waits */
+    while (calls[0].done + calls[2].done < 2) assert_null(f->http->poll(f->http, -1, 100000, NULL));
+    assert_int_equal(calls[1].done + calls[3].done, 0);
+    assert_int_equal(calls[2].got, 100000);
+}
+
+static void test_connections(void **state)
+{
+    enum { MANY = 40 };
+    call_t calls[MANY];
+    fixture_t *f = *state;
+
+    shared->most = 0;
+    for (int i = 0; i < MANY; i++) {
+        p2p_http_request_t r;
+        calls[i] = (call_t){.f = f};
+        r = request_for(&calls[i], "GET", "slow/1");
+        r.connections = 3;
+        assert_null(p2p_http_start(f->http, &r, &calls[i].transfer));
+    }
+    run(f, calls, MANY);
+    for (int i = 0; i < MANY; i++) assert_string_equal(calls[i].text, "done");
+    assert_int_equal(shared->most, 3);
+}
+
+/* One that allows more connections overtakes those that wait because they allow fewer. */
+static void test_overtaking(void **state)
+{
+    call_t calls[4];
+    fixture_t *f = *state;
+
+    for (int i = 0; i < 4; i++) {
+        p2p_http_request_t r;
+        calls[i] = (call_t){.f = f};
+        r = request_for(&calls[i], "GET", i < 2 ? "stall/5" : "whole/5");
+        r.connections = i == 3 ? 3 : 2;
+        assert_null(p2p_http_start(f->http, &r, &calls[i].transfer));
+    }
+    run(f, &calls[3], 1);
+    assert_int_equal(calls[2].done, 0);
+    assert_int_equal(calls[3].got, 5);
+}
+
+static apr_size_t read_pattern(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
+{
+    int *again = baton;
+
+    if (!offset) (*again)++;
+    if (room > 5000) room = 5000;
+    for (apr_size_t i = 0; i < room; i++) out[i] = pattern(offset + i);
+    return room;
+}
+
+static call_t upload(fixture_t *f, const char *method, const char *path, apr_uint64_t length, int once, int *reads)
+{
+    call_t call = {.f = f};
+    p2p_http_body_t body = {read_pattern, reads, length};
+    p2p_http_request_t r = request_for(&call, method, path);
+
+    *reads = 0;
+    r.body = &body;
+    r.once = once;
+    ask(&call, &r);
+    return call;
+}
+
+static void test_upload(void **state)
+{
+    int reads;
+    call_t call = upload(*state, "POST", "echo/", 777777, 0, &reads);
+
+    assert_string_equal(call.text, "777777 good");
+    assert_int_equal(reads, 1);
+    call = upload(*state, "PUT", "echo/", 0, 0, &reads);
+    assert_string_equal(call.text, "0 good");
+    call = upload(*state, "POST", "head/", 0, 0, &reads);
+    assert_true(!strncmp(call.text, "POST /head/ HTTP/1.1\r\n", 22));
+    assert_null(strstr(call.text, "Expect"));
+    assert_null(strstr(call.text, "Content-Type"));
+    assert_non_null(strstr(call.text, "User-Agent: p2p-test\r\n"));
+}
+
+/* A kept connection that turns out to be closed: the body is read again from its start. */
+static void test_upload_again(void **state)
+{
+    int reads, before = shared->connections;
+    call_t call = upload(*state, "POST", "fresh/", 10, 0, &reads);
+
+    assert_string_equal(call.text, "10 good");
+    call = upload(*state, "POST", "fresh/", 300000, 0, &reads);
+    assert_string_equal(call.text, "300000 good");
+    assert_int_equal(reads, 2);
+    assert_int_equal(shared->connections - before, 2);
+    call = upload(*state, "POST", "fresh/", 300000, 1, &reads);
+    assert_string_equal(call.text, "300000 good");
+    assert_int_equal(reads, 1);
+}
+
+/* The pool goes while requests run, wait and are over: nothing is called, nothing leaks. */
+static void test_end(void **state)
+{
+    fixture_t *f = *state;
+    call_t calls[6];
+
+    for (int i = 0; i < 6; i++) {
+        p2p_http_request_t r;
+        calls[i] = (call_t){.f = f};
+        r = request_for(&calls[i], "GET", "stall/5");
+        r.connections = 3;
+        assert_null(p2p_http_start(f->http, &r, &calls[i].transfer));
+    }
+    while (!calls[0].got) assert_null(f->http->poll(f->http, -1, 100000, NULL));
+    apr_pool_clear(f->p);
+    for (int i = 0; i < 6; i++) assert_int_equal(calls[i].done, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+    const struct CMUnitTest tests[] = {
+        TEST(test_pause), TEST(test_pause_is_no_stall), TEST(test_stop), TEST(test_cancel),
+        TEST(test_connections), TEST(test_overtaking), TEST(test_upload), TEST(test_upload_again), TEST(test_end),
+    };
+
+    apr_initialize();
+    atexit(apr_terminate);
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}
