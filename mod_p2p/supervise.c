@@ -129,10 +129,11 @@ static void note_death(slot_t *slot, int status)
     if (slot->state == SLOT_GIVEN_UP) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "p2p-runner %d does not accept its configuration or "
                      "database (see its lines above): it stays down until httpd is restarted", slot->number);
+    } else if (!status) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "p2p-runner %d ended, as it was asked to", slot->number);
     } else {
-        ap_log_error(APLOG_MARK, status ? APLOG_WARNING : APLOG_NOTICE, 0, s, "p2p-runner %d ended (status "
-                     "or signal %d); it starts again in %d s or a little later", slot->number, status,
-                     (int)apr_time_sec(delay));
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "p2p-runner %d ended (status or signal %d); it starts again "
+                     "in %d s or a little later", slot->number, status, (int)apr_time_sec(delay));
     }
 }
 

@@ -67,20 +67,32 @@ void p2p_buf_puts(p2p_buf_t *buf, const char *text)
     p2p_buf_add(buf, text, strlen(text));
 }
 
+void p2p_buf_cat(p2p_buf_t *buf, ...)
+{
+    const char *text;
+    va_list texts;
+
+    va_start(texts, buf);
+    while ((text = va_arg(texts, const char *)) != NULL) p2p_buf_puts(buf, text);
+    va_end(texts);
+}
+
 void p2p_buf_printf(p2p_buf_t *buf, const char *format, ...)
 {
+    apr_size_t room = buf->cap - buf->len; /* mostly it is enough, and then it is formatted once */
     va_list args, again;
     int n;
 
     va_start(args, format);
     va_copy(again, args);
-    n = vsnprintf(NULL, 0, format, args);
+    n = vsnprintf(room ? buf->data + buf->len : NULL, room, format, args);
     va_end(args);
     if (n < 0) buf->overflow = 1;
-    else if (p2p_buf_reserve(buf, (apr_size_t)n)) {
+    else if ((apr_size_t)n >= room && p2p_buf_reserve(buf, (apr_size_t)n)) {
         vsnprintf(buf->data + buf->len, (apr_size_t)n + 1, format, again);
         buf->len += (apr_size_t)n;
-    }
+    } else if ((apr_size_t)n < room) buf->len += (apr_size_t)n;
+    if (buf->data) buf->data[buf->len] = '\0';
     va_end(again);
 }
 

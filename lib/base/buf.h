@@ -28,6 +28,7 @@ int p2p_buf_reserve(p2p_buf_t *buf, apr_size_t more);
 /* Appends; where it does not fit, sets overflow and appends nothing. */
 void p2p_buf_add(p2p_buf_t *buf, const void *bytes, apr_size_t len);
 void p2p_buf_puts(p2p_buf_t *buf, const char *text);
+void p2p_buf_cat(p2p_buf_t *buf, ...) __attribute__((sentinel)); /* texts, NULL behind the last: each of them as a whole */
 void p2p_buf_printf(p2p_buf_t *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Appends text as a JSON string, quotes included, escaping what RFC 8259 demands. */

@@ -16,6 +16,7 @@
 
 #define BACKLOG_SHARE 8                        /* of P2PMemory: what one job may have received and not looked at */
 #define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool */
+#define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
 
 typedef enum { PREPARING, RUNNING, ENDING, ENDED } phase_t;
@@ -49,6 +50,7 @@ struct p2p_exchange_t {
 };
 
 static void pump(void *baton);
+static void begin(p2p_exchange_t *x);
 
 /* ---- Going on ---- */
 
@@ -183,6 +185,17 @@ static void recall_name(void *baton, apr_uint64_t urn, const p2p_named_t *named)
     p2p_order_name(x->sequence, urn, named);
 }
 
+/* An order without the member's id has it still open in its URLs. */
+static const char *url_for_member(p2p_exchange_t *x, const char *url)
+{
+    static const char open_id[] = "{patientId}";
+    const char *found = strstr(url, open_id);
+
+    if (!found) return url;
+    return url_for_member(x, apr_pstrcat(x->pool, apr_pstrmemdup(x->pool, url, (apr_size_t)(found - url)),
+                                         x->order.source_patient, found + sizeof open_id - 1, NULL));
+}
+
 /* Takes up one part of a request that an earlier runner began. Returns 0 where all behind it is fetched with it. */
 static int plan_part(p2p_exchange_t *x, const p2p_request_t *request, int number, const p2p_part_t *before)
 {
@@ -200,7 +213,7 @@ static int plan_part(p2p_exchange_t *x, const p2p_request_t *request, int number
         return 1;
     }
     if (part) p2p_pull_add(x->pull, request->kind, request->number, number, part->url, pages && last, 0);
-    else if (number == 0) p2p_pull_add(x->pull, request->kind, request->number, 0, request->url, pages, 0);
+    else if (number == 0) p2p_pull_add(x->pull, request->kind, request->number, 0, url_for_member(x, request->url), pages, 0);
     else if (before && *before->next_url) p2p_pull_add(x->pull, request->kind, request->number, number, before->next_url, 1, 0);
     return part && !last;
 }
@@ -275,11 +288,13 @@ static void finish(void *baton)
     int again;
 
     apr_pool_create(&p, x->pool);
-    error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, status, x->error);
+    error = x->prepare ? p2p_prepare_save_task(x->prepare, p) : NULL;
+    if (!error)
+        error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, status, x->error);
     again = error && error->kind == P2P_E_UNAVAILABLE;
     if (error) p2p_log_error(x->context->log, P2P_LOG_WARN, "ending a job", error);
     apr_pool_destroy(p);
-    if (again) kick_after(x, apr_time_from_sec(1));
+    if (again) kick_after(x, DATABASE_AGAIN);
     else over(x);
 }
 
@@ -361,7 +376,7 @@ static void run(p2p_exchange_t *x)
     else {
         flush_landed(x, 1);
         if (p2p_land_is_done(x->land)) end(x);
-        else kick_after(x, apr_time_from_sec(1)); /* the database is away */
+        else kick_after(x, DATABASE_AGAIN);
     }
 }
 
@@ -374,6 +389,7 @@ static void pump(void *baton)
     if (x->phase == ENDING) finish(x);
     else if (x->error || x->stopping) end(x);
     else if (x->phase == RUNNING) run(x);
+    else if (!x->prepare) begin(x);
 }
 
 /* ---- The beginning ---- */
@@ -395,6 +411,18 @@ static void on_prepared(void *baton, const p2p_error_t *error)
     make_pull(x);
     plan(x);
     kick(x);
+}
+
+static p2p_error_t *on_member(void *baton, const char *patient)
+{
+    p2p_exchange_t *x = baton;
+
+    if (!p2p_is_fhir_id(patient, strlen(patient)))
+        return p2p_error_make(x->pool, P2P_E_INVALID, "no-patient", "the source's token answer names no FHIR id of a patient");
+    x->order.source_patient = apr_pstrdup(x->pool, patient);
+    p2p_mapper_set_member(x->mapper, patient);
+    return p2p_job_bind_patient(x->context->db, x->pool, x->context->spec->keyring, &x->job, x->context->owner, x->server,
+                                &x->order);
 }
 
 static void set_target_auth(p2p_exchange_t *x)
@@ -421,7 +449,8 @@ static void prepare(p2p_exchange_t *x)
 {
     p2p_map_settings_t map = {x->server->id_namespace, x->server->fhir_endpoint, x->order.source_patient,
                               x->order.target_patient};
-    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->target_auth, NULL, NULL, on_prepared, x};
+    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->target_auth, NULL, NULL, on_member,
+                                  on_prepared, x};
 
     set_target_auth(x);
     x->mapper = p2p_mapper_make(x->stages, &map);
@@ -432,12 +461,20 @@ static void prepare(p2p_exchange_t *x)
     x->prepare = p2p_prepare_begin(x->pool, &set);
 }
 
+static void begin(p2p_exchange_t *x)
+{
+    p2p_error_t *error = load(x);
+
+    if (!error) prepare(x);
+    else if (error->kind == P2P_E_UNAVAILABLE) kick_after(x, DATABASE_AGAIN);
+    else fail(x, error);
+}
+
 p2p_exchange_t *p2p_exchange_begin(p2p_exchange_context_t *context, const p2p_job_t *job, void (*ended)(void *baton),
                                    void *baton)
 {
     apr_pool_t *pool;
     p2p_exchange_t *x;
-    p2p_error_t *error;
 
     apr_pool_create(&pool, NULL);
     x = apr_pcalloc(pool, sizeof *x);
@@ -445,12 +482,9 @@ p2p_exchange_t *p2p_exchange_begin(p2p_exchange_context_t *context, const p2p_jo
     apr_pool_create(&x->stages, pool);
     x->context = context;
     x->job = *job;
-    x->job.uuid = apr_pstrdup(pool, job->uuid);
     x->ended = ended;
     x->baton = baton;
-    error = load(x);
-    if (error) fail(x, error);
-    else prepare(x);
+    begin(x);
     return x;
 }
 
@@ -473,6 +507,7 @@ void p2p_exchange_tick(p2p_exchange_t *exchange)
     apr_pool_create(&p, exchange->pool);
     error = p2p_job_progress(exchange->context->db, p, &exchange->job, exchange->context->owner,
                              exchange->land ? p2p_land_waiting(exchange->land) : 0, &stopping);
+    if (!error && exchange->prepare) error = p2p_prepare_save_task(exchange->prepare, p);
     if (error && error->kind != P2P_E_UNAVAILABLE) fail(exchange, error);
     if (!error && stopping && !exchange->stopping) {
         exchange->stopping = 1;

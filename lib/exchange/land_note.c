@@ -148,7 +148,9 @@ void p2p_land_flush(p2p_land_t *land)
     error = p2p_job_note_parts(land->set.db, p, land->set.keyring, land->set.job, land->set.owner, note.parts, note.requests,
                                note.rejected);
     if (!error) settle_counts(land);
-    else if (error->kind == P2P_E_UNAVAILABLE) p2p_log_error(land->set.log, P2P_LOG_WARN, "landing waits", error);
-    else land->set.failed(land->set.baton, error);
+    else if (error->kind == P2P_E_UNAVAILABLE) {
+        if (!land->away) p2p_log_error(land->set.log, P2P_LOG_WARN, "landing waits", error);
+    } else land->set.failed(land->set.baton, error);
+    land->away = error && error->kind == P2P_E_UNAVAILABLE;
     apr_pool_clear(p);
 }

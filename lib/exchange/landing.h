@@ -32,6 +32,7 @@ struct p2p_land_t {
     apr_pool_t *pool, *scratch, *flush_pool;
     p2p_landing_t *open, *landed; /* lists */
     apr_int64_t received;         /* resources of parts that are not noted as landed */
+    int away;                     /* the database was, at the last flush */
 };
 
 struct p2p_landing_t {

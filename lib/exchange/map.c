@@ -9,12 +9,12 @@
 #include <apr_strings.h>
 
 #include "base/clock.h"
+#include "base/uri.h"
 #include "exchange/map_scan.h"
 #include "fhir/resource_type.h"
 
 #define TYPES_MAX 1000
 #define TEXT_MAX (64 << 20) /* of all texts that one resource gets */
-#define ID_MAX 128          /* of a source's id: FHIR says 64, servers say more */
 
 typedef struct type_t {
     const char *name;
@@ -63,22 +63,28 @@ static apr_status_t free_mapper(void *data)
 p2p_mapper_t *p2p_mapper_make(apr_pool_t *p, const p2p_map_settings_t *settings)
 {
     p2p_mapper_t *mapper = apr_pcalloc(p, sizeof *mapper);
-    unsigned char digest[P2P_DIGEST_BYTES];
 
     mapper->pool = p;
     mapper->deriver = p2p_id_deriver_make(p, settings->id_namespace);
     mapper->endpoint = apr_pstrdup(p, settings->endpoint);
-    mapper->source_patient = apr_pstrdup(p, settings->source_patient);
+    p2p_mapper_set_member(mapper, settings->source_patient);
     mapper->target_patient = apr_pstrdup(p, settings->target_patient);
     mapper->type_numbers = apr_hash_make(p);
-    p2p_id_digest(mapper->deriver, "Patient", 7, settings->source_patient, strlen(settings->source_patient), digest);
-    mapper->member_key = p2p_id_key(digest);
     mapper->bases.pool = p;
     p2p_bases_add(&mapper->bases, settings->endpoint, strlen(settings->endpoint));
     p2p_buf_init(&mapper->text, TEXT_MAX);
     apr_pool_create(&mapper->scratch, p);
     apr_pool_cleanup_register(p, mapper, free_mapper, apr_pool_cleanup_null);
     return mapper;
+}
+
+void p2p_mapper_set_member(p2p_mapper_t *mapper, const char *source_patient)
+{
+    unsigned char digest[P2P_DIGEST_BYTES];
+
+    mapper->source_patient = apr_pstrdup(mapper->pool, source_patient);
+    p2p_id_digest(mapper->deriver, "Patient", 7, source_patient, strlen(source_patient), digest);
+    mapper->member_key = p2p_id_key(digest);
 }
 
 p2p_bases_t *p2p_mapper_bases(p2p_mapper_t *mapper)
@@ -163,17 +169,6 @@ static apr_uint64_t urn_key(p2p_mapper_t *mapper, const char *urn, apr_size_t le
     return p2p_id_key(digest);
 }
 
-static int is_usable_id(const char *id, apr_size_t len)
-{
-    apr_size_t i;
-
-    if (len < 1 || len > ID_MAX) return 0;
-    for (i = 0; i < len; i++) {
-        if ((unsigned char)id[i] <= ' ' || strchr("\"\\/?#%", id[i]) || (unsigned char)id[i] > '~') return 0;
-    }
-    return 1;
-}
-
 static void see_urn(p2p_mapper_t *mapper, const char *url, apr_size_t len)
 {
     if (len > 4 && memcmp(url, "urn:", 4) == 0) mapper->head.urn = urn_key(mapper, url, len);
@@ -195,7 +190,7 @@ static p2p_error_t *find_id(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundl
         id = "outcome"; /* it needs none, and is skipped */
         len = strlen(id);
     }
-    if (!id || !is_usable_id(id, len))
+    if (!id || !p2p_is_source_id(id, len))
         return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource has no usable id");
     mapper->head.source_id = apr_pstrmemdup(mapper->scratch, id, len);
     return NULL;
@@ -346,14 +341,15 @@ static void draft_patient_link(p2p_mapper_t *mapper)
 
 /* ---- References ---- */
 
-static int is_member(const p2p_mapper_t *mapper, const p2p_reference_t *ref)
-{
-    return ref->id_len == strlen(mapper->source_patient) && memcmp(ref->id, mapper->source_patient, ref->id_len) == 0;
-}
-
 static int is_patient(const p2p_reference_t *ref)
 {
     return ref->type_len == 7 && memcmp(ref->type, "Patient", 7) == 0;
+}
+
+static int has_member_id(const p2p_mapper_t *mapper, const p2p_reference_t *ref)
+{
+    return is_patient(ref) && ref->id_len == strlen(mapper->source_patient)
+           && memcmp(ref->id, mapper->source_patient, ref->id_len) == 0;
 }
 
 static p2p_link_t *add_link(p2p_mapper_t *mapper, const p2p_found_t *found)
@@ -402,13 +398,15 @@ static void draft_found(p2p_mapper_t *mapper, const p2p_found_t *found)
     apr_size_t len;
     const char *text = contents(mapper, found->value, &len);
     p2p_reference_t ref = p2p_reference_parse(&mapper->bases, text, len);
-    int member = is_patient(&ref) && is_member(mapper, &ref);
+    int same_id = has_member_id(mapper, &ref);
+    int member = same_id && ref.kind == P2P_REF_RESOURCE; /* elsewhere the same id says nothing */
 
-    if (ref.kind == P2P_REF_OTHER || p2p_findings_is_local(&mapper->findings, text, len)) return;
+    if (ref.kind == P2P_REF_OTHER) return;
+    if (found->is_nested && p2p_findings_is_local(&mapper->findings, text, len)) return;
     if (found->is_attachment && ref.kind != P2P_REF_RESOURCE && ref.kind != P2P_REF_URN) return;
     if (found->patient && is_patient(&ref)) {
         if (member) mapper->member_patients |= 1u << found->patient;
-        else mapper->other_patients |= 1u << found->patient;
+        else if (!same_id) mapper->other_patients |= 1u << found->patient;
     }
     if (member && !found->is_attachment) {
         draft_t *draft = begin_draft(mapper, found->value.begin, found->value.end - found->value.begin);
@@ -447,8 +445,20 @@ static p2p_resource_t *make_resource(const p2p_mapper_t *mapper)
     return resource;
 }
 
+/* The entry with its fullUrl unescaped. */
+static p2p_bundle_entry_t plain_entry(p2p_mapper_t *mapper, const p2p_bundle_entry_t *entry)
+{
+    p2p_bundle_entry_t plain = *entry;
+
+    if (entry->full_url && memchr(entry->full_url, '\\', entry->full_url_len))
+        plain.full_url = p2p_scan_unescape(mapper->scratch, entry->full_url - 1, entry->full_url_len + 2,
+                                           &plain.full_url_len);
+    return plain;
+}
+
 p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry_t *entry, p2p_resource_t **resource)
 {
+    p2p_bundle_entry_t plain;
     unsigned i;
 
     apr_pool_clear(mapper->scratch);
@@ -458,7 +468,8 @@ p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry
     mapper->bytes = entry->resource;
     mapper->len = entry->len;
     P2P_TRY(p2p_map_scan(&mapper->findings, entry->resource, entry->len, p));
-    P2P_TRY(identify(mapper, p, entry));
+    plain = plain_entry(mapper, entry);
+    P2P_TRY(identify(mapper, p, &plain));
     draft_id(mapper);
     draft_meta(mapper);
     draft_identifier(mapper);
@@ -491,11 +502,20 @@ int p2p_map_resolve_urn(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2
     return link->patient && named->key != mapper->member_key && strcmp(type, "Patient") == 0;
 }
 
+/* Does it begin with a scheme? */
+static int is_absolute(const char *text, apr_size_t len)
+{
+    apr_size_t i = 0;
+
+    while (i < len && !strchr(":/?#\\", text[i])) i++;
+    return i > 0 && i < len && text[i] == ':';
+}
+
 void p2p_map_unresolved(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link_t *link, int keep)
 {
     const char *value = resource->bytes + link->value + 1;
     apr_size_t len = link->value_end - link->value - 2;
-    int absolute = memchr(value, ':', len) != NULL;
+    int absolute = is_absolute(value, len);
     p2p_buf_t text;
 
     link->settled = 1;
@@ -526,5 +546,6 @@ const char *p2p_map_link_url(const p2p_mapper_t *mapper, const p2p_resource_t *r
     p2p_reference_t ref = p2p_reference_parse(&mapper->bases, text, len);
 
     if (ref.kind != P2P_REF_RESOURCE) return NULL;
-    return apr_psprintf(p, "%s/%.*s/%.*s", mapper->endpoint, (int)ref.type_len, ref.type, (int)ref.id_len, ref.id);
+    return apr_psprintf(p, "%s/%.*s/%s", mapper->endpoint, (int)ref.type_len, ref.type,
+                        p2p_uri_encode(p, apr_pstrmemdup(p, ref.id, ref.id_len)));
 }

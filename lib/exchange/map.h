@@ -19,6 +19,9 @@ typedef struct p2p_map_settings_t {
 /* Makes a mapper in p. */
 p2p_mapper_t *p2p_mapper_make(apr_pool_t *p, const p2p_map_settings_t *settings);
 
+/* The member's Patient at the source turned out only now. */
+void p2p_mapper_set_member(p2p_mapper_t *mapper, const char *source_patient);
+
 /* The bases it knows; more may be added. */
 p2p_bases_t *p2p_mapper_bases(p2p_mapper_t *mapper);
 

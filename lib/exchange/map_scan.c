@@ -44,9 +44,12 @@ static const struct known_t {
 /* Where names of each length begin in the table. */
 static const unsigned char known_at[18] = {27, 27, 0, 1, 3, 9, 10, 11, 15, 18, 21, 22, 25, 27, 27, 27, 27, 26};
 
+#define FOUND_MAX 200000 /* references in one resource */
+
 typedef struct frame_t {
-    unsigned char is_object, name, member, members, has_reference, has_url, has_identifier;
+    unsigned char is_object, is_nested, name, member, members, has_reference, has_url, has_identifier;
     unsigned char member_patient, patient; /* of the member under way, of the container itself: see p2p_found_t */
+    unsigned names;        /* a bit for each name_t it has had */
     apr_size_t begin;      /* of the container */
     apr_size_t name_begin; /* of the member under way */
     apr_size_t last_end;   /* behind the last member or element */
@@ -57,6 +60,8 @@ typedef struct frame_t {
 typedef struct scan_t {
     p2p_findings_t *findings;
     const char *bytes;
+    apr_pool_t *pool;
+    const char *wrong; /* why it is not taken */
     frame_t frames[P2P_SCAN_DEPTH + 2]; /* by depth of what they hold: [1] is the resource itself */
 } scan_t;
 
@@ -75,7 +80,10 @@ static apr_uint64_t hash(const char *text, apr_size_t len)
     apr_uint64_t h = 0xcbf29ce484222325u;
     apr_size_t i;
 
-    for (i = 0; i < len; i++) h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
+    for (i = 0; i < len; i++) {
+        if (text[i] == '\\' && i + 1 < len && text[i + 1] == '/') continue; /* the one escape that URLs come with */
+        h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
+    }
     return h;
 }
 
@@ -89,8 +97,14 @@ static void add_local(p2p_findings_t *findings, apr_uint64_t value)
     findings->local[findings->local_count++] = value;
 }
 
-static p2p_found_t *add_found(p2p_findings_t *findings)
+static p2p_found_t *add_found(scan_t *scan)
 {
+    p2p_findings_t *findings = scan->findings;
+
+    if (findings->found_count == FOUND_MAX) {
+        scan->wrong = "it has too many references";
+        findings->found_count = 0;
+    }
     if (findings->found_count == findings->found_room) {
         findings->found_room = findings->found_room ? findings->found_room * 2 : 16;
         findings->found = realloc(findings->found, findings->found_room * sizeof *findings->found);
@@ -99,17 +113,20 @@ static p2p_found_t *add_found(p2p_findings_t *findings)
     return memset(&findings->found[findings->found_count++], 0, sizeof *findings->found);
 }
 
+static int compare_local(const void *a, const void *b)
+{
+    apr_uint64_t x = *(const apr_uint64_t *)a, y = *(const apr_uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
 int p2p_findings_is_local(const p2p_findings_t *findings, const char *text, apr_size_t len)
 {
     apr_uint64_t value;
-    unsigned i;
 
     if (!findings->local_count) return 0;
     value = hash(text, len);
-    for (i = 0; i < findings->local_count; i++) {
-        if (findings->local[i] == value) return 1;
-    }
-    return 0;
+    return bsearch(&value, findings->local, findings->local_count, sizeof value, compare_local) != NULL;
 }
 
 /* A resource nested in this one, as a Bundle's entry: its Type/id satisfies references within. */
@@ -125,25 +142,40 @@ static void note_nested(scan_t *scan, const frame_t *frame)
     add_local(scan->findings, hash(text, type_len + 1 + id_len));
 }
 
+/* Does what is under way stand in a member of meta that goes? */
+static int is_dropped(const scan_t *scan)
+{
+    const p2p_findings_t *findings = scan->findings;
+
+    if (scan->frames[1].member != N_META || !findings->meta_count || findings->meta_count > P2P_META_MEMBERS_MAX) return 0;
+    return findings->meta_members[findings->meta_count - 1].drop;
+}
+
 static void note_reference(scan_t *scan, const frame_t *frame)
 {
-    p2p_found_t *found = add_found(scan->findings);
+    p2p_found_t *found;
 
+    if (is_dropped(scan)) return;
+    found = add_found(scan);
     found->value = frame->reference;
     found->member = frame->reference_member;
     found->prev_end = frame->reference_prev;
     found->next_begin = frame->reference_next;
     found->has_identifier = frame->has_identifier;
     found->patient = frame->patient;
+    found->is_nested = frame->is_nested;
 }
 
 static void note_attachment(scan_t *scan, const frame_t *frame)
 {
-    p2p_found_t *found = add_found(scan->findings);
+    p2p_found_t *found;
 
+    if (is_dropped(scan)) return;
+    found = add_found(scan);
     found->value = frame->url;
     found->member = frame->url_member;
     found->is_attachment = 1;
+    found->is_nested = frame->is_nested;
 }
 
 static void begin_container(scan_t *scan, const p2p_scan_token_t *token)
@@ -157,6 +189,7 @@ static void begin_container(scan_t *scan, const p2p_scan_token_t *token)
     frame->members = IN_REFERENCE | IN_ATTACHMENT;
     if (token->depth == 0) return;
     frame->name = outer->is_object ? outer->member : outer->name;
+    frame->is_nested = outer->is_nested || (frame->is_object && frame->name == N_RESOURCE);
     frame->patient = token->depth == 1 ? outer->member_patient : outer->is_object ? 0 : outer->patient;
 }
 
@@ -171,6 +204,15 @@ static void end_object(scan_t *scan, unsigned depth)
     if (frame->name == N_RESOURCE && frame->type.end && frame->id.end) note_nested(scan, frame);
 }
 
+/* Readers differ in what they make of these, so none of them is to reach the target. */
+static void check_name(scan_t *scan, frame_t *frame, const char *name, apr_size_t len, name_t code)
+{
+    if (memchr(name, '\\', len)) scan->wrong = "a member's name is spelled with escapes";
+    if (code == N_OTHER) return;
+    if (frame->names & 1u << code) scan->wrong = "a member stands twice in one object";
+    frame->names |= 1u << code;
+}
+
 static void on_name(scan_t *scan, const p2p_scan_token_t *token)
 {
     frame_t *frame = &scan->frames[token->depth];
@@ -179,6 +221,7 @@ static void on_name(scan_t *scan, const p2p_scan_token_t *token)
     int underscore = len > 1 && name[0] == '_';
     const struct known_t *entry = look_up(name + underscore, len - underscore);
 
+    check_name(scan, frame, name, len, underscore ? N_OTHER : entry->code);
     if (frame->has_reference && !frame->reference_next) frame->reference_next = (apr_size_t)token->begin;
     frame->members &= entry->flags;
     frame->member = underscore ? N_OTHER : entry->code;
@@ -226,7 +269,11 @@ static void end_top_member(scan_t *scan, const p2p_scan_token_t *token, p2p_span
     p2p_array_t *array = NULL;
 
     switch (scan->frames[1].member) {
-    case N_META: if (token->kind == P2P_SCAN_OBJECT_END) findings->meta = value; break;
+    case N_META:
+        if (token->kind != P2P_SCAN_OBJECT_END) scan->wrong = "its meta is no object";
+        findings->meta = value;
+        break;
+    case N_ID: if (token->kind != P2P_SCAN_STRING) scan->wrong = "its id is no string"; break;
     case N_IDENTIFIER: array = &findings->identifier; break;
     case N_LINK: array = &findings->link; break;
     }
@@ -266,21 +313,28 @@ static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
     case P2P_SCAN_ARRAY_END: end_value(scan, token, inner->begin); break;
     default: end_value(scan, token, (apr_size_t)token->begin);
     }
-    return NULL;
+    if (!scan->wrong) return NULL;
+    return p2p_error_make(scan->pool, P2P_E_INVALID, "not-fhir", "a resource is not FHIR: %s", scan->wrong);
 }
 
 p2p_error_t *p2p_map_scan(p2p_findings_t *findings, const char *bytes, apr_size_t len, apr_pool_t *p)
 {
     p2p_findings_t kept = *findings;
-    scan_t scan = {findings, bytes, {{0}}};
+    scan_t scan; /* its frames are cleared as they are entered */
     const frame_t *top = &scan.frames[1];
 
+    scan.findings = findings;
+    scan.bytes = bytes;
+    scan.pool = p;
+    scan.wrong = NULL;
+    memset(scan.frames, 0, 2 * sizeof *scan.frames);
     memset(findings, 0, sizeof *findings);
     findings->found = kept.found;
     findings->found_room = kept.found_room;
     findings->local = kept.local;
     findings->local_room = kept.local_room;
     P2P_TRY(p2p_scan_all(bytes, len, on_token, &scan, p));
+    if (findings->local_count) qsort(findings->local, findings->local_count, sizeof *findings->local, compare_local);
     findings->type = top->type;
     findings->id = top->id;
     if (!top->is_object || !findings->type.end)

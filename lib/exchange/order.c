@@ -17,6 +17,7 @@ typedef struct node_t {
     p2p_resource_t *resource;
     p2p_order_list_t waiting;
     p2p_named_t *named; /* of a urn: what it names */
+    int asked;          /* p2p_order_wanted has told it */
 } node_t;
 
 struct p2p_order_t {
@@ -347,7 +348,6 @@ static verdict_t bundle_component(p2p_order_t *order, p2p_resource_t *root)
         first = 0;
         bundle(order, member);
     } while (member != root);
-    p2p_push_close_full(order->set.push);
     return CLEAR;
 }
 
@@ -398,6 +398,18 @@ static void skip(p2p_order_t *order, p2p_resource_t *resource)
     order->set.skipped(order->set.baton, resource);
 }
 
+/* All on the path depend on what is in the way: none of them is looked at again before that has moved. */
+static void lay_aside(p2p_order_t *order, p2p_resource_t *path, apr_uint64_t blocker)
+{
+    node_t *node = need(order, blocker);
+
+    for (; path; path = path->up) {
+        list_remove(path);
+        spool(order, path);
+        list_add(&node->waiting, path);
+    }
+}
+
 static void settle(p2p_order_t *order, p2p_resource_t *resource)
 {
     apr_uint64_t blocker = 0;
@@ -406,11 +418,10 @@ static void settle(p2p_order_t *order, p2p_resource_t *resource)
 
     do verdict = search(order, resource, &blocker, &path);
     while (verdict == FULL);
-    if (verdict == BLOCKED) {
-        list_remove(resource);
-        spool(order, resource);
-        list_add(&need(order, blocker)->waiting, resource);
-    } else if (verdict == FOREIGN) skip(order, path);
+    /* Not before: what refers to a resource goes into the same Bundle, or waits until that one is written. */
+    p2p_push_close_full(order->set.push);
+    if (verdict == BLOCKED) lay_aside(order, path, blocker);
+    else if (verdict == FOREIGN) skip(order, path);
 }
 
 void p2p_order_run(p2p_order_t *order)
@@ -472,16 +483,19 @@ void p2p_order_close(p2p_order_t *order)
     }
 }
 
+/* The URL of what key stands for, by the first of those that wait for it which names it. */
 static const char *url_of(p2p_order_t *order, const node_t *node, apr_pool_t *p)
 {
-    p2p_resource_t *resource = node->waiting.head;
+    p2p_resource_t *resource;
     unsigned i;
 
-    if (!fetch(order, resource)) return NULL;
+    for (resource = node->waiting.head; resource; resource = resource->next) {
+        for (i = 0; i < resource->link_count; i++) {
+            const p2p_link_t *link = &resource->links[i];
 
-    for (i = 0; i < resource->link_count; i++) {
-        if (resource->links[i].key == node->key && !resource->links[i].is_urn)
-            return p2p_map_link_url(order->set.mapper, resource, &resource->links[i], p);
+            if (link->key != node->key || link->is_urn) continue;
+            return fetch(order, resource) ? p2p_map_link_url(order->set.mapper, resource, link, p) : NULL;
+        }
     }
     return NULL;
 }
@@ -491,12 +505,14 @@ void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *bato
     apr_size_t i;
 
     for (i = 0; i < order->bucket_count; i++) {
-        const node_t *node;
+        node_t *node;
 
         for (node = order->buckets[i]; node; node = node->chain) {
             const char *url;
 
-            if (!node->waiting.head || p2p_seen_state(order->set.seen, node->key) != P2P_SEEN_NEVER) continue;
+            if (!node->waiting.head || node->asked) continue;
+            if (p2p_seen_state(order->set.seen, node->key) != P2P_SEEN_NEVER) continue;
+            node->asked = 1;
             url = url_of(order, node, p);
             if (url) want(baton, url);
         }

@@ -47,7 +47,7 @@ void p2p_order_settled(p2p_order_t *order, apr_uint64_t key);
 /* Nothing more will be received: references to what never came are settled as such. */
 void p2p_order_close(p2p_order_t *order);
 
-/* Calls want(baton, url) for each resource under the source's endpoint that something waits for and that was never received. The
+/* Calls want(baton, url) for each resource under the source's endpoint that something waits for and that was never received, once. The
  * URL lives in p. */
 void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *baton, const char *url), void *baton);
 

@@ -240,7 +240,8 @@ static void on_token(void *baton, const char *access_token, const char *patient,
     (void)patient;
     if (pull->broken) return;
     if (error) {
-        p2p_pull_fail(pull, error);
+        if (error->kind == P2P_E_UNAVAILABLE && page->attempts < P2P_ATTEMPTS) retry(page);
+        else p2p_pull_fail(pull, error);
         return;
     }
     page->refused = NULL;

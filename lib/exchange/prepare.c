@@ -15,7 +15,7 @@ struct p2p_prepare_t {
     p2p_prepare_settings_t set;
     apr_pool_t *pool;
     const char *organization, *task_id;
-    int step, has_task, requester_is_resource;
+    int step, has_task, task_saved, requester_is_resource;
     apr_time_t authored;
     p2p_http_auth_t source_auth;
     const char *refused; /* the token that the source answered 401 to */
@@ -85,6 +85,20 @@ static p2p_error_t *answer_patient(p2p_prepare_t *prepare, int status, const cha
 
 /* ---- 2. The source is FHIR R4 ---- */
 
+/* Does the token answer name the member of the order; or, where that names none, who is it? */
+static p2p_error_t *check_member(p2p_prepare_t *prepare, const char *patient)
+{
+    const char *ordered = prepare->set.order->source_patient;
+
+    if (!*ordered && patient) return prepare->set.member(prepare->set.baton, patient);
+    if (!*ordered)
+        return p2p_error_make(prepare->pool, P2P_E_INVALID, "no-patient",
+                              "the source's token answer names no patient; send sourcePayer.patientId");
+    if (!patient || strcmp(patient, ordered) == 0) return NULL;
+    return p2p_error_make(prepare->pool, P2P_E_REFUSED, "token-of-another-patient",
+                          "the source's token is for another patient than sourcePayer.patientId; authorise again");
+}
+
 static void on_source_token(void *baton, const char *access_token, const char *patient, const p2p_error_t *error)
 {
     p2p_prepare_t *prepare = baton;
@@ -92,9 +106,13 @@ static void on_source_token(void *baton, const char *access_token, const char *p
                      apr_pstrcat(prepare->pool, prepare->set.server->fhir_endpoint, "/metadata", NULL), NULL, 0,
                      &prepare->source_auth, prepare->set.context->spec->source_connections};
 
-    if (!error && patient && strcmp(patient, prepare->set.order->source_patient) != 0)
-        error = p2p_error_make(prepare->pool, P2P_E_REFUSED, "token-of-another-patient",
-                               "the source's token is for another patient than sourcePayer.patientId; authorise again");
+    /* Only an answer tells the patient: an access token that was handed over is given up for one. */
+    if (!error && !patient && !*prepare->set.order->source_patient && !prepare->refused) {
+        prepare->refused = apr_pstrdup(prepare->pool, access_token);
+        p2p_token_get(prepare->set.token, prepare->refused, on_source_token, prepare);
+        return;
+    }
+    if (!error) error = check_member(prepare, patient);
     if (error) {
         prepare->set.done(prepare->set.baton, error);
         return;
@@ -201,8 +219,11 @@ static p2p_error_t *answer_task(p2p_prepare_t *prepare, int status, const char *
     const p2p_exchange_context_t *context = prepare->set.context;
 
     if (!error && (status == 200 || status == 201)) {
+        p2p_error_t *lost;
+
         prepare->has_task = 1;
-        return p2p_job_set_task(context->db, prepare->pool, prepare->set.job, context->owner, prepare->task_id);
+        lost = p2p_prepare_save_task(prepare, prepare->pool);
+        return lost && lost->kind != P2P_E_UNAVAILABLE ? lost : NULL;
     }
     p2p_log_error(context->log, P2P_LOG_WARN, "job goes on without a Task",
                   trouble(prepare, "target-refuses", "writing the Task to the target", status, body, len, error));
@@ -251,6 +272,16 @@ const char *p2p_prepare_organization(const p2p_prepare_t *prepare)
 }
 
 /* ---- The end ---- */
+
+p2p_error_t *p2p_prepare_save_task(p2p_prepare_t *prepare, apr_pool_t *p)
+{
+    const p2p_exchange_context_t *context = prepare->set.context;
+
+    if (!prepare->has_task || prepare->task_saved) return NULL;
+    P2P_TRY(p2p_job_set_task(context->db, p, prepare->set.job, context->owner, prepare->task_id));
+    prepare->task_saved = 1;
+    return NULL;
+}
 
 static void on_task_ended(void *baton, int status, const char *body, apr_size_t len, const p2p_error_t *error)
 {

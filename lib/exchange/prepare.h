@@ -18,6 +18,8 @@ typedef struct p2p_prepare_settings_t {
     const p2p_http_auth_t *target_auth;
     p2p_token_t *token;
     p2p_mapper_t *mapper; /* learns the source's bases */
+    /* The order names no source patient, and this is what the token answer names. An error ends the job. */
+    p2p_error_t *(*member)(void *baton, const char *patient);
     /* Told once: everything is there, or the error that ends the job. */
     void (*done)(void *baton, const p2p_error_t *error);
     void *baton;
@@ -28,6 +30,10 @@ p2p_prepare_t *p2p_prepare_begin(apr_pool_t *p, const p2p_prepare_settings_t *se
 
 /* The id at the target of the source payer's Organization. */
 const char *p2p_prepare_organization(const p2p_prepare_t *prepare);
+
+/* Notes the Task's id in the job, unless that is done; where the database was away it is to be called again. Errors: those of
+ * p2p_job_set_task, made in p. */
+p2p_error_t *p2p_prepare_save_task(p2p_prepare_t *prepare, apr_pool_t *p);
 
 /* Brings the Task to its last status; done is called when that is settled, however it ended (at once where the target has no Task).
  * counts may be NULL. */

@@ -66,7 +66,7 @@ static void on_response_string(const reader_t *reader, const char *text, apr_siz
     if (named(reader, "status") && len >= 3) {
         entry->status = apr_isdigit(text[0]) && apr_isdigit(text[1]) && apr_isdigit(text[2])
                         ? (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0') : 0;
-    } else if (named(reader, "location") && has(text, len, "/_history/")) entry->version = version_of(text, len);
+    } else if (named(reader, "location") && has(text, len, "/_history")) entry->version = version_of(text, len);
     else if (named(reader, "etag") && !entry->version) entry->version = version_of(text, len);
 }
 
@@ -148,13 +148,14 @@ const char *p2p_outcome_text(apr_pool_t *p, const char *body, apr_size_t len)
     json_object *doc, *issues;
     p2p_buf_t text;
     const char *copy;
-    apr_size_t i;
+    apr_size_t i, n;
 
     if (len > OUTCOME_BODY_MAX || p2p_json_parse(p, body, len, &doc) || !(issues = p2p_json_arr(doc, "issue")))
         return foreign_text(p, body, len);
     p2p_buf_init(&text, OUTCOME_BODY_MAX);
     for (i = 0; i < json_object_array_length(issues); i++) add_issue(&text, json_object_array_get_idx(issues, i));
-    copy = apr_pstrmemdup(p, text.data ? text.data : "", text.len < OUTCOME_TEXT_MAX ? text.len : OUTCOME_TEXT_MAX);
+    for (n = text.len; n > OUTCOME_TEXT_MAX || (n < text.len && (text.data[n] & 0xC0) == 0x80);) n--; /* no half character */
+    copy = apr_pstrmemdup(p, text.data ? text.data : "", n);
     p2p_buf_free(&text);
     return copy;
 }

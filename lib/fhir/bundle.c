@@ -26,7 +26,8 @@ struct p2p_bundle_reader_t {
     p2p_buf_t buf;
     apr_uint64_t buf_offset; /* offset in the document of buf's first byte */
     apr_size_t max;
-    answer_form_t form;
+    answer_form_t form, form_by_type; /* what it is; what Bundle.type says, which may come before resourceType */
+    const char *next;                 /* told in bundle once this is known to be a page */
     int is_bundle, has_type, ended;
     member_t top, member, inner; /* member under way at depth 1, 3 (of an entry or link) and 4 (of search) */
     int in_entry;
@@ -88,6 +89,12 @@ static p2p_error_t *not_fhir(p2p_bundle_reader_t *reader, const char *why)
     return p2p_error_make(reader->pool, P2P_E_INVALID, "not-fhir", "the answer is not FHIR: %s", why);
 }
 
+static p2p_error_t *too_large(p2p_bundle_reader_t *reader)
+{
+    return p2p_error_make(reader->pool, P2P_E_INVALID, "too-large", "a resource is larger than %" APR_SIZE_T_FMT " bytes",
+                          reader->max);
+}
+
 /* Bundles that are results are pages; a document or message is a resource like any other. */
 static int is_page_type(const p2p_bundle_reader_t *reader, span_t type)
 {
@@ -95,19 +102,35 @@ static int is_page_type(const p2p_bundle_reader_t *reader, span_t type)
            || span_is(reader, type, "batch-response") || span_is(reader, type, "history");
 }
 
+static void decide(p2p_bundle_reader_t *reader, answer_form_t form)
+{
+    reader->form = form;
+    if (form == PAGE) reader->bundle.next = reader->next;
+}
+
+/* Entries may have been taken for a Bundle's before resourceType came; a List has entries, too, but no resources in them. */
+static p2p_error_t *on_resource_type(p2p_bundle_reader_t *reader, span_t type)
+{
+    int known_page = reader->form == PAGE && (reader->has_type || reader->bundle.entries > 0);
+
+    reader->has_type = 1;
+    reader->is_bundle = span_is(reader, type, "Bundle");
+    if (!reader->is_bundle && known_page) return not_fhir(reader, "it has entries but is no Bundle");
+    if (!reader->is_bundle) decide(reader, SINGLE);
+    else if (reader->form == UNDECIDED) decide(reader, reader->form_by_type);
+    return NULL;
+}
+
 static p2p_error_t *on_top_value(p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)
 {
     span_t span = span_of(token);
 
-    if (reader->top == M_RESOURCE_TYPE && token->kind == P2P_SCAN_STRING) {
-        reader->has_type = 1;
-        reader->is_bundle = span_is(reader, span, "Bundle");
-        if (!reader->is_bundle && reader->form == PAGE) return not_fhir(reader, "it has entries but is no Bundle");
-        if (!reader->is_bundle) reader->form = SINGLE;
-    } else if (reader->top == M_TYPE && token->kind == P2P_SCAN_STRING && reader->form == UNDECIDED && reader->is_bundle) {
-        reader->form = is_page_type(reader, span) ? PAGE : SINGLE;
+    if (reader->top == M_RESOURCE_TYPE && token->kind == P2P_SCAN_STRING) return on_resource_type(reader, span);
+    if (reader->top == M_TYPE && token->kind == P2P_SCAN_STRING && reader->form == UNDECIDED) {
+        reader->form_by_type = is_page_type(reader, span) ? PAGE : SINGLE;
+        if (reader->is_bundle) decide(reader, reader->form_by_type);
     } else if (reader->top == M_ENTRY && token->kind == P2P_SCAN_ARRAY && reader->form == UNDECIDED) {
-        reader->form = PAGE;
+        decide(reader, reader->form_by_type == SINGLE ? SINGLE : PAGE);
     } else if (reader->top == M_TOTAL && token->kind == P2P_SCAN_NUMBER) {
         reader->bundle.total = apr_atoi64(text_at(reader, span));
     }
@@ -121,7 +144,7 @@ static void begin_object(p2p_bundle_reader_t *reader, const p2p_scan_token_t *to
     reader->object.begin = token->begin;
     reader->full_url = reader->resource = reader->relation = reader->url = none;
     reader->outcome = 0;
-    reader->member = M_OTHER;
+    reader->member = reader->inner = M_OTHER;
     reader->in_entry = reader->top == M_ENTRY;
 }
 
@@ -131,9 +154,7 @@ static p2p_error_t *end_entry(p2p_bundle_reader_t *reader)
 
     reader->in_entry = 0;
     if (!reader->resource.end) return NULL;
-    if (span_len(reader->resource) > reader->max)
-        return p2p_error_make(reader->pool, P2P_E_INVALID, "too-large", "a resource is larger than %" APR_SIZE_T_FMT
-                              " bytes", reader->max);
+    if (span_len(reader->resource) > reader->max) return too_large(reader);
     entry.resource = text_at(reader, reader->resource);
     entry.len = span_len(reader->resource);
     if (reader->full_url.end) {
@@ -148,8 +169,9 @@ static p2p_error_t *end_entry(p2p_bundle_reader_t *reader)
 static p2p_error_t *end_object(p2p_bundle_reader_t *reader)
 {
     if (reader->top == M_ENTRY) return end_entry(reader);
-    if (!reader->bundle.next && reader->url.end && span_is(reader, reader->relation, "next"))
-        reader->bundle.next = p2p_scan_unescape(reader->pool, text_at(reader, reader->url), span_len(reader->url), NULL);
+    if (!reader->next && reader->url.end && span_is(reader, reader->relation, "next"))
+        reader->next = p2p_scan_unescape(reader->pool, text_at(reader, reader->url), span_len(reader->url), NULL);
+    if (reader->form == PAGE) reader->bundle.next = reader->next;
     return NULL;
 }
 
@@ -213,7 +235,9 @@ static void forget_done(p2p_bundle_reader_t *reader)
 {
     apr_uint64_t keep = reader->scan.token_begin;
 
-    if (reader->form != PAGE) keep = reader->doc.begin;
+    int sure = reader->form == PAGE && (reader->has_type || reader->bundle.entries > 0);
+
+    if (!sure) keep = reader->doc.begin;
     else if (reader->in_entry || reader->top == M_LINK) keep = reader->object.begin;
     if (keep > reader->buf_offset) {
         p2p_buf_consume(&reader->buf, (apr_size_t)(keep - reader->buf_offset));
@@ -224,9 +248,7 @@ static void forget_done(p2p_bundle_reader_t *reader)
 static p2p_error_t *feed_slice(p2p_bundle_reader_t *reader, const char *bytes, apr_size_t len)
 {
     p2p_buf_add(&reader->buf, bytes, len);
-    if (reader->buf.overflow)
-        return p2p_error_make(reader->pool, P2P_E_INVALID, "too-large", "a resource is larger than %" APR_SIZE_T_FMT
-                              " bytes", reader->max);
+    if (reader->buf.overflow) return too_large(reader);
     P2P_TRY(p2p_scan_feed(&reader->scan, bytes, len));
     forget_done(reader);
     return NULL;
@@ -252,7 +274,11 @@ p2p_error_t *p2p_bundle_reader_finish(p2p_bundle_reader_t *reader)
     if (!reader->scan.event) p2p_scan_init(&reader->scan, on_token, reader, reader->pool);
     P2P_TRY(p2p_scan_finish(&reader->scan));
     if (!reader->has_type) return not_fhir(reader, "it has no resourceType");
-    if (reader->is_bundle && reader->form != SINGLE) return NULL;
+    if (reader->is_bundle && reader->form != SINGLE) {
+        decide(reader, PAGE);
+        return NULL;
+    }
+    if (span_len(reader->doc) > reader->max) return too_large(reader);
     entry.resource = text_at(reader, reader->doc);
     entry.len = span_len(reader->doc);
     reader->bundle.entries++;

@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #define BASE_LEN_MAX 2048
+#define SOURCE_ID_MAX 128
 
 int p2p_is_fhir_id(const char *text, apr_size_t len)
 {
@@ -16,6 +17,17 @@ int p2p_is_fhir_id(const char *text, apr_size_t len)
     if (len < 1 || len > 64) return 0;
     for (i = 0; i < len; i++) {
         if (!apr_isalnum(text[i]) && text[i] != '-' && text[i] != '.') return 0;
+    }
+    return 1;
+}
+
+int p2p_is_source_id(const char *text, apr_size_t len)
+{
+    apr_size_t i;
+
+    if (len < 1 || len > SOURCE_ID_MAX) return 0;
+    for (i = 0; i < len; i++) {
+        if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] > '~' || strchr("\"\\/?#%", text[i])) return 0;
     }
     return 1;
 }
@@ -59,9 +71,11 @@ void p2p_bases_add(p2p_bases_t *bases, const char *text, apr_size_t len)
 void p2p_bases_learn(p2p_bases_t *bases, const char *full_url, apr_size_t len, const char *type, const char *id)
 {
     apr_size_t type_len = strlen(type), id_len = strlen(id), tail = type_len + id_len + 2;
-    const char *at = full_url + len - tail;
+    const char *at;
 
-    if (len <= tail || at[0] != '/' || at[type_len + 1] != '/') return;
+    if (len <= tail) return;
+    at = full_url + len - tail;
+    if (at[0] != '/' || at[type_len + 1] != '/') return;
     if (memcmp(at + 1, type, type_len) != 0 || memcmp(at + type_len + 2, id, id_len) != 0) return;
     p2p_bases_add(bases, full_url, len - tail);
 }
@@ -76,12 +90,12 @@ static int read_relative(const char *text, apr_size_t len, p2p_reference_t *ref)
     id = slash + 1;
     next = memchr(id, '/', end - id);
     if (next && (!starts_with(next, end - next, history)
-                 || !p2p_is_fhir_id(next + sizeof history - 1, end - next - (sizeof history - 1)))) return 0;
+                 || !p2p_is_source_id(next + sizeof history - 1, end - next - (sizeof history - 1)))) return 0;
     ref->type = text;
     ref->type_len = slash - text;
     ref->id = id;
     ref->id_len = (next ? next : end) - id;
-    return p2p_is_fhir_id(ref->id, ref->id_len);
+    return p2p_is_source_id(ref->id, ref->id_len);
 }
 
 /* Something like …/Type/id at the end of a URL that is under none of the bases. */
@@ -116,6 +130,7 @@ static p2p_reference_t read_absolute(const p2p_bases_t *bases, const char *text,
 
 p2p_reference_t p2p_reference_parse(const p2p_bases_t *bases, const char *text, apr_size_t len)
 {
+    static const p2p_reference_t nowhere = {P2P_REF_EXTERNAL, NULL, NULL, 0, 0};
     p2p_reference_t ref = {P2P_REF_OTHER, NULL, NULL, 0, 0};
     const char *question;
 
@@ -128,5 +143,6 @@ p2p_reference_t p2p_reference_parse(const p2p_bases_t *bases, const char *text, 
     question = memchr(text, '?', len);
     if (question && p2p_is_fhir_type(text, question - text)) ref.kind = P2P_REF_CONDITIONAL;
     else if (read_relative(text, len, &ref)) ref.kind = P2P_REF_RESOURCE;
+    else return nowhere;
     return ref;
 }

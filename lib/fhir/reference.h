@@ -24,11 +24,11 @@ void p2p_bases_add(p2p_bases_t *bases, const char *text, apr_size_t len);
 void p2p_bases_learn(p2p_bases_t *bases, const char *full_url, apr_size_t len, const char *type, const char *id);
 
 typedef enum {
-    P2P_REF_OTHER,       /* "#contained", empty, or no reference at all: to be left as it is */
+    P2P_REF_OTHER,       /* "#contained", or empty: to be left as it is */
     P2P_REF_RESOURCE,    /* Type/id at the source, relative or under a base, perhaps with a version: type and id are set */
     P2P_REF_URN,         /* urn:uuid:… or urn:oid:…: names an entry by its fullUrl */
     P2P_REF_CONDITIONAL, /* Type?search */
-    P2P_REF_EXTERNAL     /* an absolute URL elsewhere; type and id are set where it ends like a resource's URL */
+    P2P_REF_EXTERNAL     /* an absolute URL elsewhere: type and id are set where it ends like a resource's; or of no known form */
 } p2p_reference_kind_t;
 
 typedef struct p2p_reference_t {
@@ -37,11 +37,15 @@ typedef struct p2p_reference_t {
     apr_size_t type_len, id_len;
 } p2p_reference_t;
 
-/* Tells the form of a reference of len bytes (unescaped). Never fails: what is not understood is P2P_REF_OTHER. */
+/* Tells the form of a reference of len bytes (unescaped). Never fails: what is not understood is P2P_REF_EXTERNAL. */
 p2p_reference_t p2p_reference_parse(const p2p_bases_t *bases, const char *text, apr_size_t len);
 
 /* Is it a logical id: [A-Za-z0-9.-]{1,64}? */
 int p2p_is_fhir_id(const char *text, apr_size_t len);
+
+/* Can it be the id of a resource of a source? Servers give more than logical ids: up to 128 visible ASCII characters, but none of
+ * quote, backslash, slash, ?, # and %. */
+int p2p_is_source_id(const char *text, apr_size_t len);
 
 /* Could it be the name of a resource type: a capital letter, then letters, 64 at most? */
 int p2p_is_fhir_type(const char *text, apr_size_t len);

@@ -91,7 +91,7 @@ apr_uint64_t p2p_id_text_key(const char *text)
     unsigned bits = 0, held = 0;
     int i, at = 0;
 
-    if (memcmp(text, "p2p-", 4) != 0) return 0;
+    if (strncmp(text, "p2p-", 4) != 0) return 0;
     for (i = 4; i < P2P_RESOURCE_ID_LEN && at < P2P_DIGEST_BYTES; i++) {
         int value = base32_value(text[i]);
 

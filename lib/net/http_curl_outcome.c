@@ -18,7 +18,8 @@ static const outcome_t outcomes[] = {
     {CURLE_OPERATION_TIMEDOUT, P2P_E_UNAVAILABLE, "timed-out",
      "%s did not answer the attempt to connect in time. Check that it is up and that no firewall is in between."},
     {CURLE_PEER_FAILED_VERIFICATION, P2P_E_UNAVAILABLE, "tls-refused",
-     "The certificate of %s is not trusted, has run out or names another host. Mend it, or name its authority with P2PCAFile."},
+     "The certificate of %s is not trusted, has run out or names another host. Mend it, or name its authority with "
+     "P2PCAFile."},
     {CURLE_SSL_CACERT_BADFILE, P2P_E_UNAVAILABLE, "tls-refused",
      "%s was not asked: the file of trusted certificates cannot be read. Check P2PCAFile."},
     {CURLE_SSL_CERTPROBLEM, P2P_E_UNAVAILABLE, "tls-refused",

@@ -141,7 +141,8 @@ static void tell(p2p_token_t *token, const char *access, const p2p_error_t *erro
 static const p2p_error_t *refused(p2p_token_t *token)
 {
     return p2p_error_make(token->scratch, P2P_E_REFUSED, "token-refused",
-                          "The source's authorization is not valid any more. The member has to authorise the exchange again.");
+                          "The source's authorization is not valid any more. The member has to authorise the exchange "
+                          "again.");
 }
 
 /* Those that wait now, not those that their callbacks add. After an error, whoever can still use the token in hand gets it. A

@@ -146,6 +146,11 @@ static void release_lease(p2p_claims_t *claims, apr_pool_t *p, const p2p_job_t *
     p2p_log_error(claims->context->log, P2P_LOG_WARN, "A job's lease was not given back and runs out by itself", error);
 }
 
+int p2p_claims_db_away(const p2p_claims_t *claims)
+{
+    return claims->db_away;
+}
+
 int p2p_claims_release(p2p_claims_t *claims, apr_pool_t *p, int even_busy)
 {
     claim_t **at = &claims->first;

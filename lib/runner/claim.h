@@ -30,4 +30,7 @@ void p2p_claims_drop(p2p_claims_t *claims);
  * any more once the database is away. Returns how many are left. */
 int p2p_claims_release(p2p_claims_t *claims, apr_pool_t *p, int even_busy);
 
+/* Did p2p_claims_release find the database away? */
+int p2p_claims_db_away(const p2p_claims_t *claims);
+
 #endif

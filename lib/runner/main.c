@@ -63,7 +63,8 @@ static void dump_no_core(void)
 static int read_arguments(int argc, const char *const *argv, call_t *call)
 {
     for (int i = 1; i < argc; i++) {
-        const char **option = !strcmp(argv[i], "--spec") ? &call->spec_file : !strcmp(argv[i], "--httpd") ? &call->httpd : NULL;
+        const char **option = !strcmp(argv[i], "--spec") ? &call->spec_file : NULL;
+        if (!strcmp(argv[i], "--httpd")) option = &call->httpd;
         if (option && i + 1 < argc && !*option) *option = argv[++i];
         else if (!strcmp(argv[i], "--help") && !call->count) call->words[call->count++] = "help";
         else if (!strncmp(argv[i], "--", 2) || call->count == 3) return 0;

@@ -173,9 +173,10 @@ static void look_at_queue(runner_t *r)
     r->next_look = now(r) + LOOK;
 }
 
+/* Not while the database is away: each job's attempt to reach it could take seconds. */
 static void tick(runner_t *r)
 {
-    if (now(r) < r->next_tick) return;
+    if (now(r) < r->next_tick || r->back_off) return;
     p2p_claims_tick(r->claims);
     r->next_tick = now(r) + TICK;
 }
@@ -185,7 +186,7 @@ static apr_interval_time_t until_next(const runner_t *r)
     apr_time_t next = r->next_heartbeat;
 
     if (r->is_registered && r->next_look < next) next = r->next_look;
-    if (p2p_claims_count(r->claims) && r->next_tick < next) next = r->next_tick;
+    if (p2p_claims_count(r->claims) && !r->back_off && r->next_tick < next) next = r->next_tick;
     if (r->is_registered && r->confirmed + CONFIRMED_FOR + 1 < next) next = r->confirmed + CONFIRMED_FOR + 1;
     next -= now(r);
     return next > 0 ? next : 0;
@@ -231,6 +232,7 @@ static void shut_down(runner_t *r)
         if (error) last = 0;
         p2p_claims_reap(r->claims);
     }
+    if (p2p_claims_db_away(r->claims)) return; /* the row's lease runs out by itself */
     error = p2p_runner_unregister(r->context.db, r->scratch, r->context.owner);
     if (error) p2p_log_error(r->log, P2P_LOG_WARN, "The runner's row stays until its lease runs out", error);
 }

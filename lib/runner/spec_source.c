@@ -100,8 +100,9 @@ p2p_error_t *p2p_spec_from_file(apr_pool_t *p, const char *path, p2p_spec_t **sp
     if (fd < 0) return p2p_error_make(p, P2P_E_NOT_FOUND, "no-spec", "%s cannot be read: %s.", path, strerror(errno));
     error = read_spec(p, fd, spec);
     close(fd);
-    if (error) error = p2p_error_make(p, error->kind, error->code, "The specification %s cannot be used. %s", path, error->sentence);
-    return error;
+    if (!error) return NULL;
+    return p2p_error_make(p, error->kind, error->code, "The specification %s cannot be used. %s", path,
+                          error->sentence);
 }
 
 /* The words of command and what we add. */

@@ -14,7 +14,8 @@ typedef struct enqueue_t {
     const char *target;
     const p2p_oidc_server_t *server;
     const p2p_job_order_t *order;
-    const char *client;
+    const char *client;    /* who asked for it; or the runner that holds the lease of epoch */
+    apr_int64_t epoch;
     apr_int64_t job_id, grant_id, binding_id; /* taken beforehand */
     const char *uuid;
     p2p_job_t **job;
@@ -118,21 +119,20 @@ static p2p_error_t *take_grant(p2p_db_t *db, apr_pool_t *p, enqueue_t *e)
 
 static p2p_error_t *insert_job(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
 {
+    const p2p_job_order_t *order = e->order;
     const char *source, *target;
     int changed;
 
-    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "source_patient", e->job_id,
-                            e->order->source_patient,
-                            &source));
-    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "target_patient", e->job_id,
-                            e->order->target_patient,
-                            &target));
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, "p2p-exchange", e->target,
-                        e->server->pid, e->grant_id, e->client, source_hash(p, e, 0), source, target,
-                        e->order->organization));
-    if (changed) return NULL;
-    /* Somebody else's job for the same member came in between. */
-    P2P_TRY(check_running(db, p, e));
+    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "source_patient", e->job_id, order->source_patient, &source));
+    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "target_patient", e->job_id, order->target_patient, &target));
+    for (int i = 0; i < 3; i++) {
+        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, "p2p-exchange", e->target,
+                            e->server->pid, e->grant_id, e->client, source_hash(p, e, 0), source, target,
+                            order->organization));
+        if (changed) return NULL;
+        /* Somebody else's job for the same member came in between; where it has ended already, the way is free. */
+        P2P_TRY(check_running(db, p, e));
+    }
     return p2p_error_make(p, P2P_E_UNAVAILABLE, "database-away", "The job could not be stored; try again.");
 }
 
@@ -152,6 +152,32 @@ static p2p_error_t *enqueue(p2p_db_t *db, apr_pool_t *p, void *baton)
                                        APR_ARRAY_IDX(urls, i, const char *)));
     }
     return p2p_job_get(db, p, e->server->pid, e->job_id, e->job);
+}
+
+/* The same rules as at the beginning, under the lease. */
+static p2p_error_t *bind_late(p2p_db_t *db, apr_pool_t *p, void *baton)
+{
+    const enqueue_t *e = baton;
+    const char *source;
+    int changed;
+
+    P2P_TRY(bind_patient(db, p, e));
+    P2P_TRY(check_running(db, p, e));
+    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "source_patient", e->job_id, e->order->source_patient, &source));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_SET_PATIENT, &changed, source_hash(p, e, 0), source, e->job_id, e->client,
+                        e->epoch));
+    return changed ? NULL : p2p_job_lost(p);
+}
+
+p2p_error_t *p2p_job_bind_patient(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
+                                  const char *owner, const p2p_oidc_server_t *server, const p2p_job_order_t *order)
+{
+    p2p_job_t *running = NULL;
+    enqueue_t e = {.keyring = keyring, .target = job->target, .server = server, .order = order, .client = owner,
+                   .job_id = job->id, .epoch = job->epoch, .job = &running};
+
+    P2P_TRY(p2p_db_next_id(db, p, "binding", &e.binding_id));
+    return p2p_db_transaction(db, p, bind_late, &e);
 }
 
 p2p_error_t *p2p_job_enqueue(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target,

@@ -180,6 +180,8 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "UPDATE p2p_job SET waiting = %lld, " TOUCH " WHERE " FENCE " RETURNING status", "iisi", 1},
     [P2P_SQL_JOB_SET_TASK] = {"p2p_job_set_task",
         "UPDATE p2p_job SET task_id = %s, " TOUCH " WHERE " FENCE, "sisi", 0},
+    [P2P_SQL_JOB_SET_PATIENT] = {"p2p_job_set_patient",
+        "UPDATE p2p_job SET source_hash = %s, source_patient = %s, " TOUCH " WHERE " FENCE, "ssisi", 0},
     [P2P_SQL_JOB_FINISH] = {"p2p_job_finish",
         "UPDATE p2p_job SET status = %s, end_time = {now}, waiting = 0, lease_owner = '', error_code = %s, "
         "error_sentence = %s, error_detail = %s, " TOUCH " WHERE " FENCE, "ssssisi", 0},

@@ -6,7 +6,13 @@ MEMBER_FILE=t/data/synthea-r4/Evelyn_McCullough_b3e8d121-f742-438c-92e3-02135e45
 MEMBER=3e26303e-a72a-4c60-866f-e5b81a9f1989
 TARGET_PATIENT=member-1
 
-httpd_program() { echo "$(apxs -q SBINDIR)/$(apxs -q PROGNAME)"; }
+httpd=''
+modules=''
+
+ask_apxs() {
+    httpd=$(apxs -q SBINDIR)/$(apxs -q PROGNAME)
+    modules=$(apxs -q LIBEXECDIR)
+}
 
 # ---- the state folder ----
 
@@ -74,7 +80,7 @@ fill() {
     text=${text//@ACCESS_TOKEN@/$access_token}
     text=${text//@REFRESH_TOKEN@/$refresh_token}
     text=${text//@CLIENT_SECRET@/$client_secret}
-    text=${text//@MODULES@/$(apxs -q LIBEXECDIR)}
+    text=${text//@MODULES@/$modules}
     text=${text//@SANDBOX_PORT@/$P2P_SANDBOX_PORT}
     text=${text//@SANDBOX@/https://127.0.0.1:$P2P_SANDBOX_PORT}
     text=${text//@PORT@/$P2P_PORT}
@@ -110,13 +116,12 @@ make_members() {
 
 # Keys, schema and definitions, with the runner's own commands; they ask httpd for its settings.
 make_database() (
-    local runner=$state/bin/p2p-runner log=$state/database.log httpd
-    httpd="$(httpd_program) -f $state/httpd.conf"
+    local runner=$state/bin/p2p-runner log=$state/database.log command="$httpd -f $state/httpd.conf"
     umask 077
     : >"$log"
     [ -s "$state/secret.key" ] || "$runner" keygen >"$state/secret.key" 2>"$log" || die_with "$log" 'p2p-runner keygen failed.'
-    "$runner" migrate --httpd "$httpd" >>"$log" 2>&1 || die_with "$log" 'p2p-runner migrate failed.'
-    "$runner" definitions import "$state/definitions.json" --httpd "$httpd" >>"$log" 2>&1 ||
+    "$runner" migrate --httpd "$command" >>"$log" 2>&1 || die_with "$log" 'p2p-runner migrate failed.'
+    "$runner" definitions import "$state/definitions.json" --httpd "$command" >>"$log" 2>&1 ||
         die_with "$log" 'p2p-runner definitions import failed.'
     serve_owner "$state"/db/*
     rm -f "$state/definitions.json"
@@ -140,7 +145,7 @@ processes_of() {
     parent=$(cat "$state/$1.pid" 2>/dev/null || true)
     for folder in ${parent:+"/proc/$parent"} /proc/[0-9]*; do
         mapfile -d '' words 2>/dev/null <"$folder/cmdline" || continue
-        [ "${words[0]-}" = "$(httpd_program)" ] && [ "${words[1]-} ${words[2]-}" = "-f $conf" ] && echo "${folder#/proc/}"
+        [ "${words[0]-}" = "$httpd" ] && [ "${words[1]-} ${words[2]-}" = "-f $conf" ] && echo "${folder#/proc/}"
     done
     return 0
 }
@@ -154,7 +159,7 @@ stop_one() {
         case $waited in
             # The parent ends its children; children without a parent have to be told.
             0) kill -TERM "${pids[0]}" 2>/dev/null || die "process ${pids[0]} cannot be ended by this user: run ./quickstart stop as the one who started it." ;;
-            60) kill -TERM "${pids[@]}" 2>/dev/null || true ;;
+            20) kill -TERM "${pids[@]}" 2>/dev/null || true ;;
             120) kill -KILL "${pids[@]}" 2>/dev/null || true ;;
         esac
         sleep 0.1
@@ -165,6 +170,7 @@ stop_one() {
 stop_all() {
     state=$RUN/state
     [ -d "$state" ] || return 0
+    ask_apxs
     stop_one httpd
     stop_one sandbox
 }
@@ -172,7 +178,7 @@ stop_all() {
 # start_one NAME PORT URL: starts the httpd of that configuration and waits until it answers.
 start_one() {
     local name=$1 waited
-    "$(httpd_program)" -f "$state/$name.conf" -k start >"$state/$name-start.log" 2>&1 ||
+    "$httpd" -f "$state/$name.conf" -k start >"$state/$name-start.log" 2>&1 ||
         { tail -n 5 "$state/$name-error.log" >&2 2>/dev/null; die_with "$state/$name-start.log" "the $name server did not start."; }
     for waited in {1..100}; do
         curl -sS -o /dev/null --config "$state/sandbox.curl" "$3" 2>"$state/$name-wait.log" && return 0
@@ -187,6 +193,7 @@ demo() {
     local access_token refresh_token client_secret
     say "Preparing ($RUN/state)"
     stop_all
+    ask_apxs
     make_state
     make_secrets
     make_certificate || die_with "$state/openssl.log" 'openssl could not make the certificate.'

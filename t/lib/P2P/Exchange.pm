@@ -183,7 +183,7 @@ sub ok_exchange {
     my $status = $opt{status} // 'COMPLETED';
     is($job->{batchStatus}, $status, "$name: $status") or diag explain($job);
     my $count = $compare->count;
-    my @faults = P2P::Compare::account_faults($job, exists $opt{count} ? $opt{count} : $count);
+    my @faults = P2P::Compare::account_faults($job, exists $opt{count} ? $opt{count} : $count, scalar keys %{ $compare->later });
     push @faults, $compare->faults_at($dump);
     my ($task, @task_faults) = $compare->task_faults($dump, $job, $status eq 'COMPLETED' ? 'completed' : $status eq 'FAILED' ? 'failed' : 'on-hold');
     push @faults, @task_faults;
