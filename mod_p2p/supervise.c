@@ -132,8 +132,8 @@ static void note_death(slot_t *slot, int status)
     } else if (!status) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "p2p-runner %d ended, as it was asked to", slot->number);
     } else {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "p2p-runner %d ended (status or signal %d); it starts again "
-                     "in %d s or a little later", slot->number, status, (int)apr_time_sec(delay));
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "p2p-runner %d ended (status or signal %d); it starts "
+                     "again in %d s or a little later", slot->number, status, (int)apr_time_sec(delay));
     }
 }
 

@@ -43,6 +43,7 @@ struct p2p_exchange_t {
     p2p_receive_t *receive;
     p2p_pull_t *pull;
     p2p_http_timer_t *kick;
+    int kicked_now;            /* kick comes without delay */
     apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
     const p2p_error_t *error;  /* what ends the job */
     int stopping, closed;
@@ -62,8 +63,9 @@ static apr_time_t monotonic(const p2p_exchange_t *x)
 /* What can go on is looked at from the loop, once for whatever happened: never from within a transfer's callback. */
 static void kick_after(p2p_exchange_t *x, apr_interval_time_t delay)
 {
-    if (x->kick && delay) return;
+    if (x->kick && (delay || x->kicked_now)) return;
     if (x->kick) x->context->http->cancel_timer(x->kick);
+    x->kicked_now = !delay;
     x->kick = x->context->http->after(x->context->http, delay, pump, x);
 }
 

@@ -32,6 +32,7 @@ struct p2p_mapper_t {
     p2p_bases_t bases;
     apr_pool_t *pool;
     const char *endpoint, *source_patient, *target_patient;
+    const char *endpoint_json; /* as it stands between the quotes of a JSON string */
     apr_uint64_t member_key; /* of the member's Patient at the source */
     type_t types[TYPES_MAX];
     unsigned type_count;
@@ -60,6 +61,19 @@ static apr_status_t free_mapper(void *data)
     return APR_SUCCESS;
 }
 
+/* A text as it stands between the quotes of a JSON string. */
+static const char *json_text(apr_pool_t *p, const char *text)
+{
+    p2p_buf_t buf;
+    const char *inner;
+
+    p2p_buf_init(&buf, TEXT_MAX);
+    p2p_buf_json(&buf, text, strlen(text));
+    inner = buf.len >= 2 ? apr_pstrmemdup(p, buf.data + 1, buf.len - 2) : "";
+    p2p_buf_free(&buf);
+    return inner;
+}
+
 p2p_mapper_t *p2p_mapper_make(apr_pool_t *p, const p2p_map_settings_t *settings)
 {
     p2p_mapper_t *mapper = apr_pcalloc(p, sizeof *mapper);
@@ -67,6 +81,7 @@ p2p_mapper_t *p2p_mapper_make(apr_pool_t *p, const p2p_map_settings_t *settings)
     mapper->pool = p;
     mapper->deriver = p2p_id_deriver_make(p, settings->id_namespace);
     mapper->endpoint = apr_pstrdup(p, settings->endpoint);
+    mapper->endpoint_json = json_text(p, settings->endpoint);
     p2p_mapper_set_member(mapper, settings->source_patient);
     mapper->target_patient = apr_pstrdup(p, settings->target_patient);
     mapper->type_numbers = apr_hash_make(p);
@@ -229,17 +244,14 @@ static void draft_id(p2p_mapper_t *mapper)
     char text[P2P_RESOURCE_ID_LEN + 1];
 
     p2p_id_text(mapper->head.digest, text);
-    p2p_buf_printf(&mapper->text, id.end ? "\"%s\"" : ",\"id\":\"%s\"", text);
+    p2p_buf_cat(&mapper->text, id.end ? "\"" : ",\"id\":\"", text, "\"", NULL);
     end_draft(mapper, draft);
 }
 
 static void add_source_url(p2p_mapper_t *mapper)
 {
-    const char *url = apr_pstrcat(mapper->scratch, mapper->endpoint, "/", p2p_mapper_type(mapper, mapper->head.type), "/",
-                                  mapper->head.source_id, NULL);
-
-    p2p_buf_puts(&mapper->text, "\"source\":");
-    p2p_buf_json(&mapper->text, url, strlen(url));
+    p2p_buf_cat(&mapper->text, "\"source\":\"", mapper->endpoint_json, "/", p2p_mapper_type(mapper, mapper->head.type), "/",
+                mapper->head.source_id, "\"", NULL);
 }
 
 /* Where whole new members of the resource go: behind its id or resourceType. */
@@ -288,7 +300,7 @@ static draft_t *begin_element(p2p_mapper_t *mapper, const p2p_array_t *array, co
 
     if (!array->span.end) {
         draft = begin_draft(mapper, new_members_at(mapper), 0);
-        p2p_buf_printf(&mapper->text, ",\"%s\":[", name);
+        p2p_buf_cat(&mapper->text, ",\"", name, "\":[", NULL);
     } else {
         draft = begin_draft(mapper, array->last_end ? array->last_end : array->span.begin + 1, 0);
         if (array->last_end) p2p_buf_puts(&mapper->text, ",");
@@ -304,9 +316,8 @@ static void end_element(p2p_mapper_t *mapper, const p2p_array_t *array, draft_t 
 
 static void add_identifier(p2p_mapper_t *mapper)
 {
-    p2p_buf_puts(&mapper->text, "{\"system\":");
-    p2p_buf_json(&mapper->text, mapper->endpoint, strlen(mapper->endpoint));
-    p2p_buf_printf(&mapper->text, ",\"value\":\"%s/%s\"}", p2p_mapper_type(mapper, mapper->head.type), mapper->head.source_id);
+    p2p_buf_cat(&mapper->text, "{\"system\":\"", mapper->endpoint_json, "\",\"value\":\"",
+                p2p_mapper_type(mapper, mapper->head.type), "/", mapper->head.source_id, "\"}", NULL);
 }
 
 static void draft_identifier(p2p_mapper_t *mapper)
@@ -385,7 +396,9 @@ static void draft_link(p2p_mapper_t *mapper, const p2p_found_t *found, const p2p
         p2p_id_text(digest, id);
         link->key = p2p_id_key(digest);
         draft->cut = found->value.end - found->value.begin;
-        p2p_buf_printf(&mapper->text, "\"%.*s/%s\"", (int)ref->type_len, ref->type, id);
+        p2p_buf_puts(&mapper->text, "\"");
+        p2p_buf_add(&mapper->text, ref->type, ref->type_len);
+        p2p_buf_cat(&mapper->text, "/", id, "\"", NULL);
         end_draft(mapper, draft);
     } else if (ref->kind == P2P_REF_URN) {
         link->is_urn = 1;
@@ -411,7 +424,7 @@ static void draft_found(p2p_mapper_t *mapper, const p2p_found_t *found)
     if (member && !found->is_attachment) {
         draft_t *draft = begin_draft(mapper, found->value.begin, found->value.end - found->value.begin);
 
-        p2p_buf_printf(&mapper->text, "\"Patient/%s\"", mapper->target_patient);
+        p2p_buf_cat(&mapper->text, "\"Patient/", mapper->target_patient, "\"", NULL);
         end_draft(mapper, draft);
     } else draft_link(mapper, found, &ref, text, len);
 }

@@ -17,8 +17,9 @@ void p2p_provenance_begin(p2p_buf_t *out, const p2p_provenance_t *provenance)
 
 void p2p_provenance_target(p2p_buf_t *out, int first, const char *type, const char *id, apr_int64_t version)
 {
-    p2p_buf_printf(out, "%s{\"reference\":\"%s/%s", first ? "" : ",", type, id);
-    if (version > 0) p2p_buf_printf(out, "/_history/%" APR_INT64_T_FMT, version);
+    p2p_buf_cat(out, first ? "" : ",", "{\"reference\":\"", type, "/", id, NULL);
+    if (version == 1) p2p_buf_puts(out, "/_history/1"); /* so it is with most of them */
+    else if (version > 0) p2p_buf_printf(out, "/_history/%" APR_INT64_T_FMT, version);
     p2p_buf_puts(out, "\"}");
 }
 

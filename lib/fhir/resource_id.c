@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Derived ids: SHA-256 and base32. */
+/* Derived ids: SHA-256 and base32. References repeat what was met shortly before, so the last digests are remembered. */
 #include "fhir/resource_id.h"
 
 #include <stdlib.h>
@@ -8,7 +8,17 @@
 #include <apr_strings.h>
 #include <openssl/evp.h>
 
+#define MEMO_SLOTS 512
+#define MEMO_NAME 95 /* bytes of the longest name that is remembered */
+
+typedef struct memo_t {
+    unsigned char digest[P2P_DIGEST_BYTES];
+    unsigned char len; /* of name; 0: nothing here */
+    char name[MEMO_NAME];
+} memo_t;
+
 struct p2p_id_deriver_t {
+    memo_t memo[MEMO_SLOTS];
     EVP_MD *sha256;
     EVP_MD_CTX *prefix; /* has hashed the namespace and LF */
     EVP_MD_CTX *work;
@@ -45,7 +55,7 @@ p2p_id_deriver_t *p2p_id_deriver_make(apr_pool_t *p, const char *id_namespace)
     return deriver;
 }
 
-void p2p_id_digest(p2p_id_deriver_t *deriver, const char *type, apr_size_t type_len, const char *id, apr_size_t id_len,
+static void derive(p2p_id_deriver_t *deriver, const char *type, apr_size_t type_len, const char *id, apr_size_t id_len,
                    unsigned char digest[P2P_DIGEST_BYTES])
 {
     demand(EVP_MD_CTX_copy_ex(deriver->work, deriver->prefix));
@@ -55,19 +65,61 @@ void p2p_id_digest(p2p_id_deriver_t *deriver, const char *type, apr_size_t type_
     demand(EVP_DigestFinal_ex(deriver->work, digest, NULL));
 }
 
-void p2p_id_text(const unsigned char digest[P2P_DIGEST_BYTES], char out[P2P_RESOURCE_ID_LEN + 1])
+/* The one place where a name may be remembered. */
+static memo_t *memo_of(p2p_id_deriver_t *deriver, const char *name, apr_size_t len)
+{
+    apr_uint64_t hash = len, word;
+
+    for (; len >= 8; len -= 8, name += 8) {
+        memcpy(&word, name, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    for (; len; len--) hash = (hash ^ (unsigned char)*name++) * 0x100000001b3u;
+    return &deriver->memo[(hash ^ hash >> 20) % MEMO_SLOTS];
+}
+
+void p2p_id_digest(p2p_id_deriver_t *deriver, const char *type, apr_size_t type_len, const char *id, apr_size_t id_len,
+                   unsigned char digest[P2P_DIGEST_BYTES])
+{
+    apr_size_t len = type_len + 1 + id_len;
+    char name[MEMO_NAME];
+    memo_t *memo;
+
+    if (len > MEMO_NAME) {
+        derive(deriver, type, type_len, id, id_len, digest);
+        return;
+    }
+    memcpy(name, type, type_len);
+    name[type_len] = '/';
+    memcpy(name + type_len + 1, id, id_len);
+    memo = memo_of(deriver, name, len);
+    if (memo->len != len || memcmp(memo->name, name, len) != 0) {
+        derive(deriver, type, type_len, id, id_len, memo->digest);
+        memcpy(memo->name, name, len);
+        memo->len = (unsigned char)len;
+    }
+    memcpy(digest, memo->digest, P2P_DIGEST_BYTES);
+}
+
+/* Writes count characters for the lowest 5 * count bits. */
+static char *put_base32(char *to, apr_uint64_t bits, int count)
 {
     static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
-    unsigned bits = 0, held = 0;
+
+    while (count--) *to++ = alphabet[bits >> 5 * count & 31];
+    return to;
+}
+
+void p2p_id_text(const unsigned char digest[P2P_DIGEST_BYTES], char out[P2P_RESOURCE_ID_LEN + 1])
+{
+    const unsigned char *d = digest;
     char *to = out + 4;
-    int i;
 
     memcpy(out, "p2p-", 4);
-    for (i = 0; i < P2P_DIGEST_BYTES; i++) {
-        bits = (bits << 8 | digest[i]) & 0xfff;
-        for (held += 8; held >= 5; held -= 5) *to++ = alphabet[bits >> (held - 5) & 31];
-    }
-    *to++ = alphabet[bits << (5 - held) & 31];
+    for (; d < digest + 30; d += 5)
+        to = put_base32(to, (apr_uint64_t)d[0] << 32 | (apr_uint64_t)d[1] << 24 | (apr_uint64_t)(d[2] << 16 | d[3] << 8 | d[4]), 8);
+    to = put_base32(to, (apr_uint64_t)(d[0] << 12 | d[1] << 4), 4);
     *to = '\0';
 }
 

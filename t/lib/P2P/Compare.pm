@@ -242,8 +242,8 @@ sub is_foreign {
         return if !$top || $name ne 'reference';
         my ($kind, $key) = $self->target_of(value_of(member($node, 'reference')));
         return if $key !~ m{^Patient/};
-        if ($kind eq 'external' || $key ne $member) { $other{$top} = 1 }
-        else { $own{$top} = 1 }
+        if ($key ne $member) { $other{$top} = 1 }
+        elsif ($kind eq 'resource') { $own{$top} = 1 }    # elsewhere the same id says nothing
     });
     return scalar grep { !$own{$_} } keys %other;
 }

@@ -87,6 +87,7 @@ sub structures {
             "deep":[{"extension":[{"url":"a","valueReference":{"reference":"Practitioner/dr","other":1}}]}]}),
         qq({"resourceType":"DocumentReference","id":"attachments","subject":{"reference":"Patient/m1"},"content":[{"attachment":{"contentType":"application/pdf","url":"Binary/b1","title":"relative"}},{"attachment":{"url":"$endpoint/Binary/b2"}},
             {"attachment":{"url":"Binary/b1/_history/4"}},{"attachment":{"url":"$ELSEWHERE/Binary/b1"}},{"attachment":{"url":"http://files.example/x.pdf"}},{"attachment":{"url":"Binary/gone"}},{"attachment":{"data":"aGVsbG8="}},{"attachment":{"url":"mailto:x\@y.example"}}]}),
+        qq({"resourceType":"DocumentReference","id":"behind-nothing","subject":{"reference":"Patient/m1"},"content":[{"attachment":{"url":"Binary/gone-too"}},{"attachment":{"url":"Binary/b3"}}]}),
         qq({"resourceType":"Binary","id":"b1","contentType":"application/pdf","securityContext":{"reference":"Patient/m1"},"data":"aGVsbG8="}),
         qq({"resourceType":"Bundle","id":"doc","type":"document","identifier":{"system":"s","value":"v"},"entry":[{"fullUrl":"urn:uuid:11111111-0000-4000-8000-000000000001","resource":{"resourceType":"Composition","id":"inner","subject":{"reference":"Patient/m1"},
             "author":[{"reference":"Practitioner/inner-dr"},{"reference":"urn:uuid:11111111-0000-4000-8000-000000000002"},{"reference":"Practitioner/dr"}]}},{"fullUrl":"urn:uuid:11111111-0000-4000-8000-000000000002",
@@ -125,12 +126,12 @@ sub values_of_all_kinds {
     );
 }
 
-# A member with everything that Synthea lacks, as lines for P2P::Sandbox's load; what endpoint and implementation are must be known. b2 is at the
-# source, but not in the answer to $everything.
+# A member with everything that Synthea lacks, as lines for P2P::Sandbox's load; what endpoint and implementation are must be known. b2 and b3 are
+# at the source, but not in the answer to $everything.
 sub forms_member {
     my ($endpoint, $implementation) = @_;
     my @lines = (references($endpoint, $implementation), structures($endpoint), values_of_all_kinds());
-    my $aside = qq({"resourceType":"Binary","id":"b2","contentType":"text/plain","data":"YmI="}\n);
+    my $aside = join '', map { qq({"resourceType":"Binary","id":"$_","contentType":"text/plain","data":"YmI="}\n) } 'b2', 'b3';
     return { patient => 'm1', lines => join('', map { "$_\n" } @lines), aside => $aside };
 }
 
@@ -158,11 +159,12 @@ sub recorded_member {
         $plain->('Observation', 'timeless', $of->('Patient/k1') . ',"status":"final"'),
         # other people's
         $plain->('Patient', 'k2', ''),
-        map({ $plain->('Observation', "foreign-$_->[0]", $of->($_->[1])) } ['relative', 'Patient/k2'], ['absolute', "$base/Patient/k2"], ['elsewhere', 'https://elsewhere.example/fhir/Patient/k1'], ['versioned', 'Patient/k2/_history/1']),
+        map({ $plain->('Observation', "foreign-$_->[0]", $of->($_->[1])) } ['relative', 'Patient/k2'], ['absolute', "$base/Patient/k2"], ['elsewhere', 'https://elsewhere.example/fhir/Patient/k9'], ['versioned', 'Patient/k2/_history/1']),
         $plain->('Coverage', 'foreign', ',"beneficiary":{"reference":"Patient/k2"}'),
         $plain->('Task', 'foreign', ',"for":{"reference":"Patient/k2"}'),
         $plain->('AllergyIntolerance', 'foreign', ',"patient":{"reference":"Patient/k2"}'),
         $plain->('Observation', 'performer-only', $of->('Patient/k1') . ',"performer":[{"reference":"Patient/k2"}]'),
+        $plain->('Observation', 'same-id-elsewhere', $of->('https://elsewhere.example/fhir/Patient/k1')),
         $plain->('Observation', 'refers-to-foreign', $of->('Patient/k1') . ',"hasMember":[{"reference":"Observation/foreign-relative"}]'),
         # by urn
         $entry->("urn:uuid:${uuid}01", '{"resourceType":"Condition","id":"named"' . $of->('Patient/k1') . '}'),
