@@ -43,7 +43,7 @@ p2p_error_t *p2p_uri_check_endpoint(apr_pool_t *p, const char *text, int allow_h
 const char *p2p_uri_trim(apr_pool_t *p, const char *text);
 
 /* For sentences and logs: scheme://host[:port]/path without query, where each path segment that is not a plain word of
- * letters, $, _ and - (an id, most likely) is shown as {id}. The endpoint's own path stays as it is. endpoint may be NULL. */
+ * letters, $, _ and - (an id, most likely), or that follows a resource type, is shown as {id}. The endpoint's own path stays as it is. endpoint may be NULL. */
 const char *p2p_uri_public(apr_pool_t *p, const char *text, const char *endpoint);
 
 /* text percent-encoded for a path segment or query value (unreserved characters stay), in p. */

@@ -88,14 +88,23 @@ static int is_word(const char *s, apr_size_t len)
     return 1;
 }
 
+/* Is it a resource type? What follows one is an id, whatever it is made of. */
+static int is_type(const char *s, apr_size_t len)
+{
+    return len > 0 && apr_isupper(*s) && is_word(s, len);
+}
+
 /* path with each segment that may be an id as {id}. */
 static const char *mask_path(apr_pool_t *p, const char *path)
 {
     char *out = apr_palloc(p, strlen(path) * 3 + 1), *o = out; /* "/1", the shortest, becomes "/{id}" */
+    int behind_type = 0;
 
     while (*path) {
         apr_size_t n = strcspn(path + 1, "/");
-        int word = is_word(path + 1, n);
+        int word = is_word(path + 1, n) && (!behind_type || !n || strchr("$_", path[1]));
+
+        behind_type = !behind_type && is_type(path + 1, n);
 
         *o++ = '/';
         memcpy(o, word ? path + 1 : "{id}", word ? n : 4);

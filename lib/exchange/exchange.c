@@ -266,7 +266,7 @@ static void resolve_waiting(p2p_exchange_t *x)
     apr_pool_create(&p, x->pool);
     p2p_order_wanted(x->sequence, p, want, x);
     apr_pool_destroy(p);
-    if (p2p_pull_is_idle(x->pull)) {
+    if (p2p_pull_is_idle(x->pull) && !p2p_order_has_work(x->sequence)) {
         x->closed = 1;
         p2p_order_close(x->sequence);
     }

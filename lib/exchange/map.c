@@ -38,7 +38,8 @@ struct p2p_mapper_t {
     unsigned type_count;
     apr_hash_t *type_numbers;
     /* of the resource under way */
-    p2p_findings_t findings;
+    const p2p_findings_t *findings;
+    p2p_findings_t own_findings; /* of an entry whose tokens nobody was told */
     p2p_buf_t text;
     draft_t *drafts;
     p2p_link_t *links;
@@ -54,7 +55,7 @@ static apr_status_t free_mapper(void *data)
 {
     p2p_mapper_t *mapper = data;
 
-    p2p_findings_free(&mapper->findings);
+    p2p_findings_free(&mapper->own_findings);
     p2p_buf_free(&mapper->text);
     free(mapper->drafts);
     free(mapper->links);
@@ -197,7 +198,7 @@ static p2p_error_t *find_id(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundl
     apr_size_t len = 0;
 
     if (entry->full_url) see_urn(mapper, entry->full_url, entry->full_url_len);
-    if (mapper->findings.id.end) id = contents(mapper, mapper->findings.id, &len);
+    if (mapper->findings->id.end) id = contents(mapper, mapper->findings->id, &len);
     else if (mapper->head.urn && entry->full_url_len > sizeof urn_uuid - 1 && !memcmp(entry->full_url, urn_uuid, sizeof urn_uuid - 1)) {
         id = entry->full_url + sizeof urn_uuid - 1;
         len = entry->full_url_len - (sizeof urn_uuid - 1);
@@ -215,7 +216,7 @@ static p2p_error_t *identify(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bund
 {
     p2p_resource_t *head = &mapper->head;
     apr_size_t len;
-    const char *type = contents(mapper, mapper->findings.type, &len);
+    const char *type = contents(mapper, mapper->findings->type, &len);
     int number = p2p_mapper_type_number(mapper, type, len);
     apr_time_t updated;
 
@@ -224,8 +225,8 @@ static p2p_error_t *identify(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bund
     P2P_TRY(find_id(mapper, p, entry));
     p2p_id_digest(mapper->deriver, type, len, head->source_id, strlen(head->source_id), head->digest);
     head->key = p2p_id_key(head->digest);
-    if (mapper->findings.updated.end) {
-        const char *text = contents(mapper, mapper->findings.updated, &len);
+    if (mapper->findings->updated.end) {
+        const char *text = contents(mapper, mapper->findings->updated, &len);
 
         if (p2p_time_parse(text, len, &updated) && updated > 0) head->updated = (apr_uint64_t)apr_time_as_msec(updated);
     }
@@ -239,7 +240,7 @@ static p2p_error_t *identify(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bund
 
 static void draft_id(p2p_mapper_t *mapper)
 {
-    p2p_span_t id = mapper->findings.id, type = mapper->findings.type;
+    p2p_span_t id = mapper->findings->id, type = mapper->findings->type;
     draft_t *draft = id.end ? begin_draft(mapper, id.begin, id.end - id.begin) : begin_draft(mapper, type.end, 0);
     char text[P2P_RESOURCE_ID_LEN + 1];
 
@@ -257,14 +258,14 @@ static void add_source_url(p2p_mapper_t *mapper)
 /* Where whole new members of the resource go: behind its id or resourceType. */
 static apr_size_t new_members_at(const p2p_mapper_t *mapper)
 {
-    return mapper->findings.id.end ? mapper->findings.id.end : mapper->findings.type.end;
+    return mapper->findings->id.end ? mapper->findings->id.end : mapper->findings->type.end;
 }
 
 /* Cuts the members that are dropped, each with one comma; the last run takes the comma before it. */
 static void cut_meta_members(p2p_mapper_t *mapper)
 {
-    const p2p_meta_member_t *members = mapper->findings.meta_members;
-    int count = mapper->findings.meta_count, kept = count, i;
+    const p2p_meta_member_t *members = mapper->findings->meta_members;
+    int count = mapper->findings->meta_count, kept = count, i;
 
     while (kept > 0 && members[kept - 1].drop) kept--;
     for (i = 0; i < kept; i++) {
@@ -277,7 +278,7 @@ static void cut_meta_members(p2p_mapper_t *mapper)
 
 static void draft_meta(p2p_mapper_t *mapper)
 {
-    const p2p_findings_t *f = &mapper->findings;
+    const p2p_findings_t *f = mapper->findings;
     int i, kept = 0;
     draft_t *draft;
 
@@ -322,7 +323,7 @@ static void add_identifier(p2p_mapper_t *mapper)
 
 static void draft_identifier(p2p_mapper_t *mapper)
 {
-    const p2p_array_t *array = &mapper->findings.identifier;
+    const p2p_array_t *array = &mapper->findings->identifier;
     p2p_identifier_kind_t kind = mapper->types[mapper->head.type].identifiers;
     draft_t *draft;
 
@@ -341,7 +342,7 @@ static void draft_identifier(p2p_mapper_t *mapper)
 /* The source's Patient says that it is the same person as the member's. */
 static void draft_patient_link(p2p_mapper_t *mapper)
 {
-    const p2p_array_t *array = &mapper->findings.link;
+    const p2p_array_t *array = &mapper->findings->link;
     draft_t *draft;
 
     if (array->span.end && !array->is_array) return;
@@ -415,7 +416,7 @@ static void draft_found(p2p_mapper_t *mapper, const p2p_found_t *found)
     int member = same_id && ref.kind == P2P_REF_RESOURCE; /* elsewhere the same id says nothing */
 
     if (ref.kind == P2P_REF_OTHER) return;
-    if (found->is_nested && p2p_findings_is_local(&mapper->findings, text, len)) return;
+    if (found->is_nested && p2p_findings_is_local(mapper->findings, text, len)) return;
     if (found->is_attachment && ref.kind != P2P_REF_RESOURCE && ref.kind != P2P_REF_URN) return;
     if (found->patient && is_patient(&ref)) {
         if (member) mapper->member_patients |= 1u << found->patient;
@@ -469,6 +470,13 @@ static p2p_bundle_entry_t plain_entry(p2p_mapper_t *mapper, const p2p_bundle_ent
     return plain;
 }
 
+static p2p_error_t *find(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry_t *entry)
+{
+    if (entry->told) return p2p_map_scanner_end(entry->told, p, &mapper->findings);
+    mapper->findings = &mapper->own_findings;
+    return p2p_map_scan(&mapper->own_findings, entry->resource, entry->len, p);
+}
+
 p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry_t *entry, p2p_resource_t **resource)
 {
     p2p_bundle_entry_t plain;
@@ -480,7 +488,7 @@ p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry
     mapper->draft_count = mapper->link_count = mapper->other_patients = mapper->member_patients = 0;
     mapper->bytes = entry->resource;
     mapper->len = entry->len;
-    P2P_TRY(p2p_map_scan(&mapper->findings, entry->resource, entry->len, p));
+    P2P_TRY(find(mapper, p, entry));
     plain = plain_entry(mapper, entry);
     P2P_TRY(identify(mapper, p, &plain));
     draft_id(mapper);
@@ -490,7 +498,7 @@ p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry
         if (strcmp(mapper->head.source_id, mapper->source_patient) == 0) draft_patient_link(mapper);
         else mapper->head.other_patient = 1;
     }
-    for (i = 0; i < mapper->findings.found_count; i++) draft_found(mapper, &mapper->findings.found[i]);
+    for (i = 0; i < mapper->findings->found_count; i++) draft_found(mapper, &mapper->findings->found[i]);
     if (mapper->text.overflow) return p2p_error_make(p, P2P_E_INVALID, "too-large", "a resource has too many references");
     if (mapper->other_patients & ~mapper->member_patients) mapper->head.other_patient = 1;
     qsort(mapper->drafts, mapper->draft_count, sizeof *mapper->drafts, compare_drafts);

@@ -300,49 +300,120 @@ static void end_value(scan_t *scan, const p2p_scan_token_t *token, apr_size_t be
     frame->last_end = value.end;
 }
 
-static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
+/* Begins a resource. Frames are cleared as they are entered. */
+static void begin_scan(scan_t *scan)
 {
-    scan_t *scan = baton;
-    const frame_t *inner = &scan->frames[token->depth + 1];
+    p2p_findings_t *f = scan->findings;
 
+    scan->wrong = NULL;
+    memset(scan->frames, 0, 2 * sizeof *scan->frames);
+    memset(&f->type, 0, sizeof f->type);
+    memset(&f->id, 0, sizeof f->id);
+    memset(&f->updated, 0, sizeof f->updated);
+    memset(&f->meta, 0, sizeof f->meta);
+    memset(&f->identifier, 0, sizeof f->identifier);
+    memset(&f->link, 0, sizeof f->link);
+    f->meta_count = 0;
+    f->found_count = f->local_count = 0;
+}
+
+static void take_token(scan_t *scan, const p2p_scan_token_t *token)
+{
     switch (token->kind) {
     case P2P_SCAN_NAME: on_name(scan, token); break;
     case P2P_SCAN_OBJECT:
     case P2P_SCAN_ARRAY: begin_container(scan, token); break;
     case P2P_SCAN_OBJECT_END: end_object(scan, token->depth + 1); /* fall through */
-    case P2P_SCAN_ARRAY_END: end_value(scan, token, inner->begin); break;
+    case P2P_SCAN_ARRAY_END: end_value(scan, token, scan->frames[token->depth + 1].begin); break;
     default: end_value(scan, token, (apr_size_t)token->begin);
     }
-    if (!scan->wrong) return NULL;
-    return p2p_error_make(scan->pool, P2P_E_INVALID, "not-fhir", "a resource is not FHIR: %s", scan->wrong);
+}
+
+static p2p_error_t *not_fhir(apr_pool_t *p, const char *why)
+{
+    return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource is not FHIR: %s", why);
+}
+
+static p2p_error_t *end_scan(scan_t *scan, apr_pool_t *p)
+{
+    p2p_findings_t *f = scan->findings;
+    const frame_t *top = &scan->frames[1];
+
+    if (scan->wrong) return not_fhir(p, scan->wrong);
+    if (f->local_count) qsort(f->local, f->local_count, sizeof *f->local, compare_local);
+    f->type = top->type;
+    f->id = top->id;
+    if (!top->is_object || !f->type.end)
+        return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource has no resourceType");
+    if (f->meta_count > P2P_META_MEMBERS_MAX)
+        return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource's meta has more than %d members",
+                              P2P_META_MEMBERS_MAX);
+    return NULL;
+}
+
+/* ---- All of a resource at once ---- */
+
+static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
+{
+    scan_t *scan = baton;
+
+    take_token(scan, token);
+    return scan->wrong ? not_fhir(scan->pool, scan->wrong) : NULL;
 }
 
 p2p_error_t *p2p_map_scan(p2p_findings_t *findings, const char *bytes, apr_size_t len, apr_pool_t *p)
 {
-    p2p_findings_t kept = *findings;
-    scan_t scan; /* its frames are cleared as they are entered */
-    const frame_t *top = &scan.frames[1];
+    scan_t scan;
 
     scan.findings = findings;
     scan.bytes = bytes;
     scan.pool = p;
-    scan.wrong = NULL;
-    memset(scan.frames, 0, 2 * sizeof *scan.frames);
-    memset(findings, 0, sizeof *findings);
-    findings->found = kept.found;
-    findings->found_room = kept.found_room;
-    findings->local = kept.local;
-    findings->local_room = kept.local_room;
+    begin_scan(&scan);
     P2P_TRY(p2p_scan_all(bytes, len, on_token, &scan, p));
-    if (findings->local_count) qsort(findings->local, findings->local_count, sizeof *findings->local, compare_local);
-    findings->type = top->type;
-    findings->id = top->id;
-    if (!top->is_object || !findings->type.end)
-        return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource has no resourceType");
-    if (findings->meta_count > P2P_META_MEMBERS_MAX)
-        return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource's meta has more than %d members",
-                              P2P_META_MEMBERS_MAX);
-    return NULL;
+    return end_scan(&scan, p);
+}
+
+/* ---- Token by token ---- */
+
+struct p2p_map_scanner_t {
+    p2p_findings_t findings;
+    scan_t scan;
+};
+
+static apr_status_t free_scanner(void *data)
+{
+    p2p_map_scanner_t *scanner = data;
+
+    p2p_findings_free(&scanner->findings);
+    return APR_SUCCESS;
+}
+
+p2p_map_scanner_t *p2p_map_scanner_make(apr_pool_t *p)
+{
+    p2p_map_scanner_t *scanner = apr_palloc(p, sizeof *scanner);
+
+    memset(&scanner->findings, 0, sizeof scanner->findings);
+    scanner->scan.findings = &scanner->findings;
+    scanner->scan.pool = p;
+    begin_scan(&scanner->scan);
+    apr_pool_cleanup_register(p, scanner, free_scanner, apr_pool_cleanup_null);
+    return scanner;
+}
+
+void p2p_map_scanner_token(void *scanner, const p2p_scan_token_t *token, const char *resource)
+{
+    scan_t *scan = &((p2p_map_scanner_t *)scanner)->scan;
+
+    if (token->depth == 0 && token->kind == P2P_SCAN_OBJECT) begin_scan(scan);
+    if (scan->wrong) return;
+    scan->bytes = resource;
+    take_token(scan, token);
+}
+
+p2p_error_t *p2p_map_scanner_end(p2p_map_scanner_t *scanner, apr_pool_t *p, const p2p_findings_t **findings)
+{
+    *findings = &scanner->findings;
+    return end_scan(&scanner->scan, p);
 }
 
 void p2p_findings_free(p2p_findings_t *findings)

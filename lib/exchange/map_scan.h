@@ -50,6 +50,15 @@ typedef struct p2p_findings_t {
 p2p_error_t *p2p_map_scan(p2p_findings_t *findings, const char *bytes, apr_size_t len, apr_pool_t *p);
 void p2p_findings_free(p2p_findings_t *findings);
 
+/* The same, told the tokens of one resource after the other by whoever scans what holds them (p2p_bundle_reader_tokens). In p, its
+ * memory on the heap goes with p. */
+typedef struct p2p_map_scanner_t p2p_map_scanner_t;
+p2p_map_scanner_t *p2p_map_scanner_make(apr_pool_t *p);
+void p2p_map_scanner_token(void *scanner, const p2p_scan_token_t *token, const char *resource);
+
+/* What was found in the resource whose last token was told: valid until the next one's first. Errors in p: "not-fhir" as above. */
+p2p_error_t *p2p_map_scanner_end(p2p_map_scanner_t *scanner, apr_pool_t *p, const p2p_findings_t **findings);
+
 /* Does a resource nested in this one answer to the reference text of len bytes? */
 int p2p_findings_is_local(const p2p_findings_t *findings, const char *text, apr_size_t len);
 

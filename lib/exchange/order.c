@@ -500,6 +500,13 @@ static const char *url_of(p2p_order_t *order, const node_t *node, apr_pool_t *p)
     return NULL;
 }
 
+/* What was asked for and did not come will not: what waited for it goes on to what else it refers to. */
+static void give_up(p2p_order_t *order, node_t *node)
+{
+    p2p_seen_add(order->set.seen, node->key)->state = P2P_SEEN_GONE;
+    release_waiting(order, node);
+}
+
 void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *baton, const char *url), void *baton)
 {
     apr_size_t i;
@@ -510,11 +517,15 @@ void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *bato
         for (node = order->buckets[i]; node; node = node->chain) {
             const char *url;
 
-            if (!node->waiting.head || node->asked) continue;
-            if (p2p_seen_state(order->set.seen, node->key) != P2P_SEEN_NEVER) continue;
-            node->asked = 1;
+            if (!node->waiting.head || p2p_seen_state(order->set.seen, node->key) != P2P_SEEN_NEVER) continue;
+            if (node->asked) {
+                give_up(order, node);
+                continue;
+            }
             url = url_of(order, node, p);
-            if (url) want(baton, url);
+            if (!url) continue;
+            node->asked = 1;
+            want(baton, url);
         }
     }
 }

@@ -48,7 +48,7 @@ void p2p_order_settled(p2p_order_t *order, apr_uint64_t key);
 void p2p_order_close(p2p_order_t *order);
 
 /* Calls want(baton, url) for each resource under the source's endpoint that something waits for and that was never received, once. The
- * URL lives in p. */
+ * URL lives in p. To be called when all that was wanted before has been answered: what did not come then is given up. */
 void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *baton, const char *url), void *baton);
 
 /* Bytes in memory of what waits. */

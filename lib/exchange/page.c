@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "base/uri.h"
+#include "exchange/map_scan.h"
 #include "exchange/retry.h"
 #include "fhir/answer.h"
 
@@ -269,6 +270,7 @@ static void attempt(p2p_page_t *page)
     page->status = 0;
     page->bytes = 0;
     page->reader = p2p_bundle_reader_make(page->attempt_pool, RESOURCE_MAX, on_entry, page);
+    p2p_bundle_reader_tokens(page->reader, p2p_map_scanner_token, p2p_map_scanner_make(page->attempt_pool));
     page->sha256 = EVP_MD_CTX_new();
     if (!page->sha256 || !EVP_DigestInit_ex2(page->sha256, EVP_sha256(), NULL)) abort();
     if (!page->landing)

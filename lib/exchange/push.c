@@ -3,6 +3,7 @@
 #include "exchange/push.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <apr_strings.h>
 
@@ -209,34 +210,37 @@ static void break_circle(p2p_push_t *push, p2p_outgoing_t *outgoing)
     done(push, outgoing);
 }
 
-/* The target refuses the Bundle as it is: find the resource at fault. */
-static void isolate(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, const char *body, apr_size_t len)
+/* Sends it again in two, one after the other. Returns 0 where it cannot be parted. */
+static int halve(p2p_push_t *push, p2p_outgoing_t *outgoing)
 {
-    p2p_outgoing_t *second;
+    p2p_outgoing_t *second = p2p_outgoing_split(outgoing);
 
-    if (outgoing->count == 1) {
-        push->set.refused(push->set.baton, outgoing->resources[0], status, p2p_outcome_text(outgoing->pool, body, len));
-        done(push, outgoing);
-        return;
-    }
-    second = p2p_outgoing_split(outgoing);
-    if (!second) {
-        break_circle(push, outgoing);
-        return;
-    }
+    if (!second) return 0;
     live(push, second);
     second->then = outgoing->then;
     outgoing->then = second;
     outgoing->attempts = 0;
     end_attempt(outgoing);
     enqueue(push, outgoing, 1);
+    return 1;
+}
+
+/* The target refuses the Bundle as it is: find the resource at fault. */
+static void isolate(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, const char *body, apr_size_t len)
+{
+    if (outgoing->count == 1) {
+        push->set.refused(push->set.baton, outgoing->resources[0], status, p2p_outcome_text(outgoing->pool, body, len));
+        done(push, outgoing);
+    } else if (!halve(push, outgoing)) break_circle(push, outgoing);
 }
 
 static void apply_entry(p2p_push_t *push, p2p_outgoing_t *again, p2p_resource_t *resource, const p2p_answer_entry_t *entry,
                         apr_pool_t *p)
 {
+    int may_pass = entry->status == 409 || entry->status == 412 || p2p_retry_status(entry->status);
+
     if (entry->status >= 200 && entry->status < 300) push->set.written(push->set.baton, resource, entry->version);
-    else if (entry->status == 409 || entry->status == 412 || p2p_retry_status(entry->status)) p2p_outgoing_add(again, resource);
+    else if (may_pass && again->attempts < P2P_ATTEMPTS) p2p_outgoing_add(again, resource);
     else push->set.refused(push->set.baton, resource, entry->status,
                            entry->outcome ? p2p_outcome_text(p, entry->outcome, entry->outcome_len) : "");
 }
@@ -262,8 +266,7 @@ static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char 
         live(push, again);
         again->then = outgoing->then;
         outgoing->then = NULL;
-        if (again->attempts < P2P_ATTEMPTS) retry(push, again, NULL);
-        else isolate(push, again, 409, "", 0);
+        retry(push, again, NULL);
     } else p2p_outgoing_free(again);
     done(push, outgoing);
 }
@@ -273,6 +276,7 @@ static void on_refusal(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, c
 {
     int may_pass = p2p_retry_status(status) || status == 409 || status == 412;
 
+    if ((status == 408 || status == 504) && halve(push, outgoing)) return; /* it took too long */
     if (status == 401 || status == 403 || status == 404 || status == 405) {
         p2p_error_t *error = p2p_error_make(outgoing->pool, P2P_E_REFUSED, "target-refuses",
             "the target answered %d to a transaction at its base URL; check P2PTarget and P2PTargetAuth", status);
@@ -296,6 +300,10 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     outgoing->transfer = NULL;
     push->in_flight--;
     if (push->broken) return;
+    if (error && (!strcmp(error->code, "stalled") || !strcmp(error->code, "timed-out")) && halve(push, outgoing)) {
+        send_queued(push);
+        return;
+    }
     if (error && error->kind == P2P_E_UNAVAILABLE && outgoing->attempts < P2P_ATTEMPTS) {
         retry(push, outgoing, NULL);
         end_attempt(outgoing);

@@ -95,6 +95,7 @@ static void skip(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
 
     p2p_land_skipped(landing, p2p_mapper_type(receive->mapper, resource->type), resource->source_id, code);
     if (slot->state == P2P_SEEN_NEVER) slot->state = P2P_SEEN_GONE;
+    name(receive, landing, resource); /* whose subject it is, is another patient's */
     p2p_order_settled(receive->order, resource->key);
     p2p_resource_free(resource);
 }

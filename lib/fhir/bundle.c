@@ -31,6 +31,9 @@ struct p2p_bundle_reader_t {
     int is_bundle, has_type, ended;
     member_t top, member, inner; /* member under way at depth 1, 3 (of an entry or link) and 4 (of search) */
     int in_entry;
+    int in_resource;             /* of an entry, with somebody who is told its tokens */
+    p2p_bundle_token_fn token;   /* or NULL */
+    void *told;
     span_t doc, object, full_url, resource, relation, url;
     int outcome;
 };
@@ -46,6 +49,12 @@ p2p_bundle_reader_t *p2p_bundle_reader_make(apr_pool_t *p, apr_size_t max, p2p_b
     reader->max = max;
     p2p_buf_init(&reader->buf, max + SLICE);
     return reader;
+}
+
+void p2p_bundle_reader_tokens(p2p_bundle_reader_t *reader, p2p_bundle_token_fn token, void *told)
+{
+    reader->token = token;
+    reader->told = told;
 }
 
 static const char *text_at(const p2p_bundle_reader_t *reader, span_t span)
@@ -162,6 +171,7 @@ static p2p_error_t *end_entry(p2p_bundle_reader_t *reader)
         entry.full_url_len = span_len(reader->full_url) - 2;
     }
     entry.outcome = reader->outcome;
+    entry.told = reader->told;
     reader->bundle.entries++;
     return reader->entry(reader->baton, &entry);
 }
@@ -175,12 +185,30 @@ static p2p_error_t *end_object(p2p_bundle_reader_t *reader)
     return NULL;
 }
 
+#define RESOURCE_DEPTH 3 /* an entry's resource stands there */
+
+static inline void tell_token(const p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)
+{
+    p2p_scan_token_t moved = {token->kind, token->depth - RESOURCE_DEPTH, token->begin - reader->resource.begin,
+                              token->end - reader->resource.begin};
+
+    reader->token(reader->told, &moved, text_at(reader, reader->resource));
+}
+
+static void begin_resource(p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)
+{
+    reader->resource.begin = token->begin;
+    if (!reader->token || reader->top != M_ENTRY) return;
+    reader->in_resource = 1;
+    tell_token(reader, token);
+}
+
 /* A value of an entry or link: its span, if it is one that matters. */
 static p2p_error_t *on_member_value(p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)
 {
     int is_string = token->kind == P2P_SCAN_STRING;
 
-    if (reader->member == M_RESOURCE && token->kind == P2P_SCAN_OBJECT) reader->resource.begin = token->begin;
+    if (reader->member == M_RESOURCE && token->kind == P2P_SCAN_OBJECT) begin_resource(reader, token);
     else if (reader->member == M_RESOURCE && token->kind == P2P_SCAN_OBJECT_END) reader->resource.end = token->end;
     else if (reader->member == M_RESOURCE && token->kind != P2P_SCAN_NULL && reader->top == M_ENTRY)
         return not_fhir(reader, "an entry's resource is no object");
@@ -215,10 +243,8 @@ static p2p_error_t *on_document(p2p_bundle_reader_t *reader, const p2p_scan_toke
     return NULL;
 }
 
-static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
+static p2p_error_t *on_own_token(p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)
 {
-    p2p_bundle_reader_t *reader = baton;
-
     if (token->depth > 4) return NULL;
     if (token->depth == 0) return on_document(reader, token);
     if (token->depth == 1 && token->kind == P2P_SCAN_NAME) {
@@ -228,6 +254,18 @@ static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
     if (token->depth == 1) return on_top_value(reader, token);
     if (reader->form == SINGLE || (reader->top != M_ENTRY && reader->top != M_LINK)) return NULL;
     return on_page_token(reader, token);
+}
+
+/* Most tokens by far are those of the entries' resources. */
+static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
+{
+    p2p_bundle_reader_t *reader = baton;
+
+    if (!reader->in_resource) return on_own_token(reader, token);
+    tell_token(reader, token);
+    if (token->depth > RESOURCE_DEPTH) return NULL;
+    reader->in_resource = 0;
+    return on_own_token(reader, token);
 }
 
 /* Drops what no token under way needs any more. */

@@ -102,25 +102,32 @@ void p2p_id_digest(p2p_id_deriver_t *deriver, const char *type, apr_size_t type_
     memcpy(digest, memo->digest, P2P_DIGEST_BYTES);
 }
 
-/* Writes count characters for the lowest 5 * count bits. */
-static char *put_base32(char *to, apr_uint64_t bits, int count)
+/* The eight characters of five bytes, the first one the highest. */
+static void put_base32(char *to, apr_uint64_t bits)
 {
-    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    static const char a[] = "abcdefghijklmnopqrstuvwxyz234567";
 
-    while (count--) *to++ = alphabet[bits >> 5 * count & 31];
-    return to;
+    to[0] = a[bits >> 35 & 31];
+    to[1] = a[bits >> 30 & 31];
+    to[2] = a[bits >> 25 & 31];
+    to[3] = a[bits >> 20 & 31];
+    to[4] = a[bits >> 15 & 31];
+    to[5] = a[bits >> 10 & 31];
+    to[6] = a[bits >> 5 & 31];
+    to[7] = a[bits & 31];
 }
 
 void p2p_id_text(const unsigned char digest[P2P_DIGEST_BYTES], char out[P2P_RESOURCE_ID_LEN + 1])
 {
     const unsigned char *d = digest;
-    char *to = out + 4;
+    char *to = out + 4, last[8];
 
     memcpy(out, "p2p-", 4);
-    for (; d < digest + 30; d += 5)
-        to = put_base32(to, (apr_uint64_t)d[0] << 32 | (apr_uint64_t)d[1] << 24 | (apr_uint64_t)(d[2] << 16 | d[3] << 8 | d[4]), 8);
-    to = put_base32(to, (apr_uint64_t)(d[0] << 12 | d[1] << 4), 4);
-    *to = '\0';
+    for (; d < digest + 30; d += 5, to += 8)
+        put_base32(to, (apr_uint64_t)d[0] << 32 | (apr_uint64_t)d[1] << 24 | (apr_uint64_t)(d[2] << 16 | d[3] << 8 | d[4]));
+    put_base32(last, (apr_uint64_t)d[0] << 32 | (apr_uint64_t)d[1] << 24);
+    memcpy(to, last, 4);
+    to[4] = '\0';
 }
 
 apr_uint64_t p2p_id_key(const unsigned char digest[P2P_DIGEST_BYTES])

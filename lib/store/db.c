@@ -102,7 +102,7 @@ static void set_up(p2p_db_t *db, apr_pool_t *p)
     apr_dbd_results_t *result = NULL;
 
     if (db->pgsql) return;
-    apr_dbd_select(db->driver, p, db->handle, &result, "PRAGMA busy_timeout = 500", 1);
+    apr_dbd_select(db->driver, p, db->handle, &result, "PRAGMA busy_timeout = 100", 1);
     result = NULL;
     apr_dbd_select(db->driver, p, db->handle, &result, "PRAGMA foreign_keys = ON", 1);
 }

@@ -13,7 +13,7 @@ static const char *const pgsql_defaults[][2] = {
 };
 
 static const char *const sqlite_settings[] = {
-    "PRAGMA busy_timeout = 500", /* apr_dbd tries 16 times */
+    "PRAGMA busy_timeout = 100", /* apr_dbd tries 16 times */
     "PRAGMA journal_mode = WAL",
     "PRAGMA foreign_keys = ON",
 };

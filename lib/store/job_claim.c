@@ -27,10 +27,12 @@ static p2p_error_t *stop_orphan(p2p_db_t *db, apr_pool_t *p, void *baton)
     return p2p_db_exec(db, p, P2P_SQL_GRANT_ERASE, NULL, orphan->job.grant_id);
 }
 
-static p2p_error_t *stop_orphans(p2p_db_t *db, apr_pool_t *p, const char *target)
+/* Looks for jobs whose runner is gone; *waiting tells whether some of them are to go on. */
+static p2p_error_t *see_to_orphans(p2p_db_t *db, apr_pool_t *p, const char *target, int *waiting)
 {
     p2p_rows_t rows;
 
+    *waiting = 0;
     P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_ORPHANS, &rows, target));
     for (int i = 0; i < rows.count; i++) {
         orphan_t orphan = {.owner = rows.cell[i][2]};
@@ -38,19 +40,21 @@ static p2p_error_t *stop_orphans(p2p_db_t *db, apr_pool_t *p, const char *target
         orphan.job.id = p2p_rows_int(&rows, i, 0);
         orphan.job.grant_id = p2p_rows_int(&rows, i, 1);
         orphan.job.epoch = p2p_rows_int(&rows, i, 3);
-        P2P_TRY(p2p_db_transaction(db, p, stop_orphan, &orphan));
+        if (p2p_job_status_parse(rows.cell[i][4]) == P2P_JOB_STARTED) *waiting = 1;
+        else P2P_TRY(p2p_db_transaction(db, p, stop_orphan, &orphan));
     }
     return NULL;
 }
 
-p2p_error_t *p2p_job_claim(p2p_db_t *db, apr_pool_t *p, const char *target, const char *owner,
-                           p2p_job_t **job)
+p2p_error_t *p2p_job_claim(p2p_db_t *db, apr_pool_t *p, const char *target, const char *owner, p2p_job_t **job)
 {
-    p2p_rows_t rows, payers;
+    p2p_rows_t rows = {0}, payers;
+    int waiting;
 
     *job = NULL;
-    P2P_TRY(stop_orphans(db, p, target));
-    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_TAKE_OVER, &rows, owner, target));
+    P2P_TRY(see_to_orphans(db, p, target, &waiting));
+    /* Where there is nothing to do nothing is written: a look at the queue takes no lock. */
+    if (waiting) P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_TAKE_OVER, &rows, owner, target));
     if (!rows.count) {
         P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_PAYERS, &payers, target, target, target, target, target));
         /* The next payer's turn comes where others have just taken all that was queued for this one. */

@@ -164,9 +164,10 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE j.target = %s "
         "AND j.status = 'STARTED' AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 {skip_locked}) "
         "RETURNING " JOB_COLUMNS, "ss", 27},
+    /* Those that somebody wants stopped first. */
     [P2P_SQL_JOB_ORPHANS] = {"p2p_job_orphans",
-        "SELECT j.id, j.grant_id, j.lease_owner, j.lease_epoch FROM p2p_job j WHERE j.target = %s "
-        "AND j.status = 'STOPPING' AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 16", "s", 4},
+        "SELECT j.id, j.grant_id, j.lease_owner, j.lease_epoch, j.status FROM p2p_job j WHERE j.target = %s "
+        "AND j.status IN ('STARTED', 'STOPPING') AND " NOBODYS " ORDER BY j.status DESC, j.id LIMIT 16", "s", 5},
     [P2P_SQL_JOB_STOP_ORPHAN] = {"p2p_job_stop_orphan",
         "UPDATE p2p_job SET status = 'STOPPED', end_time = {now}, waiting = 0, lease_owner = '', " TOUCH
         " WHERE " FENCE, "isi", 0},

@@ -77,7 +77,7 @@ static void keep_bundle(null_t *null, p2p_outgoing_t *outgoing)
 
 static p2p_resource_t *map_line(p2p_mapper_t *mapper, apr_pool_t *scratch, const char *line, apr_size_t len)
 {
-    p2p_bundle_entry_t entry = {line, len, NULL, 0, 0};
+    p2p_bundle_entry_t entry = {.resource = line, .len = len};
     p2p_resource_t *resource;
     p2p_error_t *error = p2p_map(mapper, scratch, &entry, &resource);
 

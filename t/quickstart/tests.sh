@@ -3,8 +3,8 @@
 # `./quickstart test`: installs what the tests need, then every stage of docs/testing.md; sourced by quickstart.
 
 TEST_PACKAGES=(libcmocka-dev clang valgrind shellcheck perl libjson-perl sqlite3 libaprutil1-dbd-pgsql iproute2 procps)
-# What a sanitizer can see; lifecycle has its own clock.
-SANITIZED_FOLDERS=(t/unit t/fuzz t/sandbox t/store t/api t/exchange t/hostile)
+# What a sanitizer can see.
+SANITIZED_FOLDERS=(t/unit t/fuzz t/sandbox t/store t/api t/exchange t/lifecycle t/hostile)
 
 files_run=0
 files_failed=0

@@ -18,7 +18,7 @@ my @files = files(qr{\.[ch]$}, 'lib', 'mod_p2p', 't');
 ok(@files > 0, 'there are files to look at');
 for my $file (@files) {
     (my $program = $file) =~ s/\.c$//;    # a test program is listed by its name
-    ok($listed{$file} || $listed{$program}, "$file stands in Makefile.am");
+    ok($listed{$file} || $listed{$program}, "$file stands in Makefile.am") or diag('t/source/refresh-lists writes the lists anew');
 }
 my %exists = map { $_ => 1 } @files;
 my @gone = grep { /\.[ch]$/ && !$exists{$_} } sort keys %listed;

@@ -25,15 +25,22 @@ static apr_pool_t *pool;
 static p2p_id_deriver_t *deriver;
 static p2p_mapper_t *mapper;
 
-static int set_up(void **state)
+/* Forgets what was made, and begins anew. */
+static void renew(void)
 {
     p2p_map_settings_t settings = {ISSUER, ENDPOINT, MEMBER, TARGET};
 
+    apr_pool_clear(pool);
+    deriver = p2p_id_deriver_make(pool, ISSUER);
+    mapper = p2p_mapper_make(pool, &settings);
+}
+
+static int set_up(void **state)
+{
     (void)state;
     apr_initialize();
     if (apr_pool_create(&pool, NULL)) return -1;
-    deriver = p2p_id_deriver_make(pool, ISSUER);
-    mapper = p2p_mapper_make(pool, &settings);
+    renew();
     return 0;
 }
 
@@ -63,7 +70,7 @@ static char *with_ids(const char *text)
 static p2p_error_t *map_text(const char *text, size_t len, const char *full_url, p2p_resource_t **resource)
 {
     char *copy = malloc(len ? len : 1), *url = full_url ? apr_pstrcat(pool, "\"", full_url, "\"", NULL) : NULL;
-    p2p_bundle_entry_t entry = {copy, len, url ? url + 1 : NULL, full_url ? strlen(full_url) : 0, 0};
+    p2p_bundle_entry_t entry = {copy, len, url ? url + 1 : NULL, full_url ? strlen(full_url) : 0, 0, NULL};
     p2p_error_t *error;
 
     assert_non_null(copy);
@@ -106,7 +113,7 @@ static void expect_render(const p2p_resource_t *resource, const char *expected)
 }
 
 /* Maps and compares; the resource is the caller's. */
-static p2p_resource_t *map_as(const char *text, const char *full_url, const char *expected)
+static inline p2p_resource_t *map_as(const char *text, const char *full_url, const char *expected)
 {
     p2p_resource_t *resource = NULL;
     p2p_error_t *error = map_text(text, strlen(text), full_url, &resource);

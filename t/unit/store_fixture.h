@@ -62,6 +62,16 @@ static UNUSED void expect_error(const p2p_error_t *error, p2p_error_kind_t kind,
     assert_int_equal(error->kind, kind);
 }
 
+/* SQLite has one writer at a time and no queue: in a crowd on a slow disk somebody may wait for longer than a call does.
+ * Then it says so, and is asked again. */
+#define PATIENTLY(error, expression)                                                                       \
+    do {                                                                                                   \
+        for (int try_ = 0; try_ < 10; try_++) {                                                            \
+            error = (expression);                                                                          \
+            if (is_pgsql() || !error || error->kind != P2P_E_UNAVAILABLE) break;                           \
+        }                                                                                                  \
+    } while (0)
+
 static void quiet(void *baton, p2p_log_level_t level, const char *line)
 {
     (void)baton;

@@ -204,21 +204,26 @@ static int expected(const p2p_error_t *error)
 static int order_and_work(int number)
 {
     const char *owner = apr_psprintf(root, "portal-%d", number);
+    p2p_error_t *error;
     p2p_job_t *job;
     int given = 0;
 
     apr_pool_create(&pool, root);
     db = open_db(pool);
-    expect_ok(p2p_runner_register(db, pool, owner, "crowd", number, "host", getpid(), TARGET));
+    PATIENTLY(error, p2p_runner_register(db, pool, owner, "crowd", number, "host", getpid(), TARGET));
+    expect_ok(error);
     for (int round = 0; round < ROUNDS; round++) {
         const char *member = apr_psprintf(pool, "m%d", (number + round) % 3);
-        p2p_error_t *error = try_order(member, "access", apr_psprintf(pool, "refresh-%d", round), &job);
+        const char *token = apr_psprintf(pool, "refresh-%d", round);
 
+        PATIENTLY(error, try_order(member, "access", token, &job));
         if (!expected(error)) fail_msg("%s: %s", error->code, error->sentence);
         given += !error;
-        expect_ok(p2p_job_claim(db, pool, TARGET, owner, &job));
-        if (job) expect_ok(p2p_job_finish(db, pool, ring, job, owner,
-                                          round % 2 ? P2P_JOB_FAILED : P2P_JOB_COMPLETED, NULL));
+        PATIENTLY(error, p2p_job_claim(db, pool, TARGET, owner, &job));
+        expect_ok(error);
+        if (!job) continue;
+        PATIENTLY(error, p2p_job_finish(db, pool, ring, job, owner, round % 2 ? P2P_JOB_FAILED : P2P_JOB_COMPLETED, NULL));
+        expect_ok(error);
     }
     apr_pool_destroy(pool);
     return given;

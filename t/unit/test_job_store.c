@@ -520,16 +520,19 @@ enum { WORKERS = 8, JOBS = 200 };
 static void work(int number, int out)
 {
     char owner[32];
+    p2p_error_t *error;
     apr_pool_t *p;
     p2p_job_t *job;
 
     snprintf(owner, sizeof owner, "worker-%d", number);
     apr_pool_create(&pool, root);
     db = open_db(pool);
-    expect_ok(p2p_runner_register(db, pool, owner, "crowd", number, "host", getpid(), TARGET));
+    PATIENTLY(error, p2p_runner_register(db, pool, owner, "crowd", number, "host", getpid(), TARGET));
+    expect_ok(error);
     for (;;) {
         apr_pool_create(&p, pool);
-        expect_ok(p2p_job_claim(db, p, TARGET, owner, &job));
+        PATIENTLY(error, p2p_job_claim(db, p, TARGET, owner, &job));
+        expect_ok(error);
         if (!job) break;
         if (write(out, &job->id, sizeof job->id) != sizeof job->id) _exit(2);
         apr_pool_destroy(p);

@@ -270,6 +270,9 @@ static void shown(void **state)
                   "https://h:8443/fhir/Patient/{id}/$everything");
     expect_public("https://u:p@h/fhir/r4/Patient/p-7/_history/2#x", "https://h/fhir/r4/",
                   "https://h/fhir/r4/Patient/{id}/_history/{id}");
+    expect_public("https://h/fhir/Patient/jane-doe/$everything", NULL, "https://h/fhir/Patient/{id}/$everything");
+    expect_public("https://h/fhir/Patient/Jane/_history/Jane", NULL, "https://h/fhir/Patient/{id}/_history/Jane");
+    expect_public("https://h/fhir/Patient/$match", NULL, "https://h/fhir/Patient/$match");
     expect_public("https://h/fhir/r4", NULL, "https://h/fhir/{id}");
     expect_public("https://h/fhir/r4", "https://h/fhir/r4", "https://h/fhir/r4");
     expect_public("https://h/fhir/r4x/1", "https://h/fhir/r4", "https://h/fhir/{id}/{id}");

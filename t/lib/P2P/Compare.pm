@@ -496,12 +496,16 @@ sub faults_at {
 my $PDEX = 'http://hl7.org/fhir/us/davinci-pdex/StructureDefinition/pdex-provenance';
 
 # Each written resource stands in as many of our Provenances as jobs wrote it, at a version that exists, and nothing else does. owner is the payer's
-# Organization/id. Sentences of what is wrong.
+# Organization/id; jobs how many wrote the same (1); with => further P2P::Compare whose jobs were of the same payer. Sentences of what is wrong.
 sub provenance_faults {
     my ($self, $dump, %opt) = @_;
-    my (%named, @faults);
-    my $jobs = $opt{jobs} // 1;
-    my %mine = map { $self->target_key($_) => $_ } $self->arrived;
+    my (%named, %mine, %times, @faults);
+    for my $compare ($self, @{ $opt{with} // [] }) {
+        for my $key ($compare->arrived) {
+            $mine{ $compare->target_key($key) } = $key;
+            $times{ $compare->target_key($key) } += $opt{jobs} // 1;
+        }
+    }
     for my $key (grep { m{^Provenance/} && !$dump->{$_}{deleted} && !$mine{$_} } sort keys %$dump) {
         next unless index($dump->{$key}{text}, qq("reference":"$opt{owner}")) >= 0;    # of another payer
         $dump->{$key}{known} = 1;
@@ -512,11 +516,15 @@ sub provenance_faults {
             $named{ $at // $target }++;
             push @faults, "$key: target $target has no version" if !$opt{unversioned} && !defined $version;
             push @faults, "$key: target $target has a version" if $opt{unversioned} && defined $version;
-            push @faults, "$key: target $target is no version of it" if defined $version && ($version < 1 || $version > ($dump->{$at}{version} // 0));
+            my $there = defined $at ? $dump->{$at} : undef;
+            push @faults, "$key: target $target is no version of it" if defined $version && ($version < 1 || $version > ($there ? $there->{version} : 0));
         }
     }
-    push @faults, map { "$mine{$_}: named by " . ($named{$_} // 0) . " Provenances, has to be $jobs" }
-        grep { my $more = ($named{$_} // 0) - $jobs; $more < 0 || ($more && !$self->later->{ $mine{$_} }) } sort keys %mine;
+    for my $key (sort keys %mine) {
+        my $more = ($named{$key} // 0) - $times{$key};
+        next if $more == 0 || ($more > 0 && $self->later->{ $mine{$key} });
+        push @faults, "$mine{$key}: named by " . ($named{$key} // 0) . " Provenances, has to be $times{$key}";
+    }
     push @faults, map { "$_: named by a Provenance, but not written" } grep { !$mine{$_} } sort keys %named;
     return @faults > 20 ? @faults[0 .. 19] : @faults;
 }

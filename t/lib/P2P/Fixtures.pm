@@ -110,7 +110,7 @@ sub values_of_all_kinds {
     return (
         map({ $n++; qq({"resourceType":"Observation","id":"number-$n","subject":{"reference":"Patient/m1"},"valueQuantity":{"value":$_},"component":[{"valueInteger":$_}]}) } @numbers),
         map({ $n++; qq({"resourceType":"Observation","id":"escape-$n","subject":{"reference":"Patient/m1"},"valueString":"<$_>","note":[{"text":"$_"}]}) } @escapes, $all),
-        qq({"resourceType":"Observation","id":"names-with-escapes","subject":{"reference":"Patient/m1"},"a\\"b":1,"\\u00e9":[],"$all":{"x":"$all"}}),
+        qq({"resourceType":"Observation","id":"odd-names","subject":{"reference":"Patient/m1"},"a b":1,"\xc3\xa9":[],"":{"x":"$all"}}),
         qq( {\t"resourceType" :"Observation" ,  "id"\t: "blanks" , "subject" : { "reference" : "Patient/m1" } , "meta" : { } , "identifier" : [ ] , "performer" : [ { "reference" : "Practitioner/ghost" } , { } ] } ),
         qq({"subject":{"reference":"Patient/m1"},"status":"final","id":"type-last","resourceType":"Observation"}),
         qq({"meta":{"versionId":"1","lastUpdated":"2020-01-01T00:00:00Z"},"id":"meta-first","resourceType":"Observation","subject":{"reference":"Patient/m1"}}),
@@ -177,19 +177,20 @@ sub recorded_member {
     return { patient => 'k1', text => '{"resourceType":"Bundle","type":"searchset","entry":[' . join(",\n", @entries) . ']}' };
 }
 
-# Chains and circles: what has to wait, and what has to go together. In file order each link of the chain comes before what it refers to.
+# What goes at once, then chains and circles: what has to wait, and what has to go together. In file order each link of the chain comes before what it refers to.
 sub tangled_member {
-    my ($chain, $circle) = @_;
-    my $to = sub { my ($id, @to) = @_; return qq({"resourceType":"Observation","id":"$id","subject":{"reference":"Patient/w1"},"hasMember":[) . join(',', map { qq({"reference":"Observation/$_"}) } @to) . ']}' };
+    my ($chain, $circle, $patient) = (@_, 'w1');
+    my $to = sub { my ($id, @to) = @_; return qq({"resourceType":"Observation","id":"$id","subject":{"reference":"Patient/$patient"},"hasMember":[) . join(',', map { qq({"reference":"Observation/$_"}) } @to) . ']}' };
     my @lines = (
-        '{"resourceType":"Patient","id":"w1"}',
+        qq({"resourceType":"Patient","id":"$patient"}),
+        map({ $to->("plain-$_") } 1 .. 40),
         map({ $to->("chain-$_", $_ < $chain ? 'chain-' . ($_ + 1) : ()) } 1 .. $chain),
         map({ $to->("circle-$_", 'circle-' . ($_ % $circle + 1)) } 1 .. $circle),
         $to->('pair-1', 'pair-2'), $to->('pair-2', 'pair-1'), $to->('alone', 'alone'),
         map({ $to->("tree-$_", map { "tree-$_" } grep { $_ <= 60 } 2 * $_, 2 * $_ + 1) } 1 .. 60),
         $to->('eight', 'left-1', 'right-1'), $to->('left-1', 'left-2'), $to->('left-2', 'eight'), $to->('right-1', 'right-2'), $to->('right-2', 'eight', 'chain-1'),
     );
-    return { patient => 'w1', lines => join('', map { "$_\n" } @lines) };
+    return { patient => $patient, lines => join('', map { "$_\n" } @lines) };
 }
 
 1;

@@ -131,6 +131,20 @@ sub dump {
     return \%found;
 }
 
+# The same of some resources only; those that the server does not have are left out.
+sub read_all {
+    my ($self, @keys) = @_;
+    my %found;
+    for my $key (@keys) {
+        my $answer = $self->request('GET', $key);
+        next if $answer->{status} =~ /^4(?:04|10)$/;
+        die "HAPI FHIR $self->{name}: GET $key: $answer->{status} $answer->{content}\n" if !$answer->{success};
+        my $tree = P2P::Compare::parse($answer->{content});
+        note_version(\%found, ['{', '"fullUrl"', qq("$key"), '"resource"', $tree]);
+    }
+    return \%found;
+}
+
 # A history is in no order that counts here: the highest version stands.
 sub note_version {
     my ($found, $entry) = @_;

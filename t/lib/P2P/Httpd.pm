@@ -17,6 +17,9 @@ my $TOP      = abs_path(dirname(__FILE__) . '/../../..');
 my @MODULES  = qw(mpm_event authn_core authn_file authz_core authz_user auth_basic dbd);
 my $PATIENCE = 20;    # seconds until a server that is asked to start or stop is given up
 
+# A test that is told to end takes its httpd along (DESTROY).
+$SIG{$_} //= sub { exit 1 } for qw(HUP INT TERM);
+
 # Where the programs under test and the system's lie.
 sub builddir { return $ENV{P2P_BUILDDIR}       || $TOP }
 sub module   { return $ENV{P2P_MODULE} || (grep { -e } map { builddir() . "$_/.libs/mod_p2p.so" } '', '/mod_p2p')[0] // 'mod_p2p.so' }
