@@ -11,6 +11,7 @@
 #include "base/scan.h"
 
 #define DEPTH_MAX 64
+#define CONTAINERS_MAX 20000 /* json-c takes up to a kilobyte for an empty one */
 #define PRINT_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 /* A member's name, without quotes and escapes. */
@@ -26,6 +27,7 @@ typedef struct check_t {
     const char *bytes;
     apr_array_header_t *names;
     int first_name[DEPTH_MAX]; /* by depth: where the open object's names begin */
+    int containers;
 } check_t;
 
 /* Errors that one place of a document is to blame for. */
@@ -47,6 +49,7 @@ static int by_name(const void *a, const void *b)
 static p2p_error_t *begin_container(check_t *check, const p2p_scan_token_t *token)
 {
     if (token->depth >= DEPTH_MAX) return refuse(check, token, "it is nested deeper than 64");
+    if (++check->containers > CONTAINERS_MAX) return refuse(check, token, "there are more than 20,000 objects and arrays");
     check->first_name[token->depth] = check->names->nelts;
     return NULL;
 }

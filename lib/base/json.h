@@ -9,7 +9,7 @@
 
 /* Parses len bytes. *out is released when p is destroyed. Errors: P2P_E_INVALID "not-json" as the scanner says, and for
  * what json-c would bend: a member named twice in an object, \u0000 in a name, a lone surrogate, an integer beyond 64 bits,
- * nesting beyond 64. */
+ * nesting beyond 64, more than 20,000 objects and arrays. */
 p2p_error_t *p2p_json_parse(apr_pool_t *p, const char *bytes, apr_size_t len, json_object **out);
 
 /* Registers obj to be released with p and returns it. */

@@ -160,10 +160,10 @@ static __attribute__((noinline, cold)) const byte_t *refuse(run_t *run, const by
     return NULL;
 }
 
-static inline const byte_t *tell(run_t *run, p2p_scan_kind_t kind, apr_uint64_t begin, const byte_t *behind)
+static inline const byte_t *tell(run_t *run, p2p_scan_kind_t kind, apr_uint64_t begin, const byte_t *behind, int plain)
 {
     p2p_scan_t *scan = run->scan;
-    p2p_scan_token_t token = {kind, scan->depth, begin, offset_of(run, behind)};
+    p2p_scan_token_t token = {kind, scan->depth, begin, offset_of(run, behind), plain};
 
     run->error = scan->event(scan->baton, &token);
     return run->error ? NULL : behind;
@@ -204,7 +204,7 @@ static inline const byte_t *open_container(run_t *run, const byte_t *p, int obje
     unsigned bit = 1u << depth % 8;
 
     if (depth == P2P_SCAN_DEPTH) return refuse(run, p, "no deeper nesting");
-    if (!tell(run, object ? P2P_SCAN_OBJECT : P2P_SCAN_ARRAY, offset_of(run, p), p + 1)) return NULL;
+    if (!tell(run, object ? P2P_SCAN_OBJECT : P2P_SCAN_ARRAY, offset_of(run, p), p + 1, 0)) return NULL;
     if (object) scan->stack[depth / 8] |= (byte_t)bit;
     else scan->stack[depth / 8] &= (byte_t)~bit;
     scan->depth = depth + 1;
@@ -215,7 +215,7 @@ static inline const byte_t *open_container(run_t *run, const byte_t *p, int obje
 static inline const byte_t *close_container(run_t *run, const byte_t *p, int object)
 {
     run->scan->depth--;
-    p = tell(run, object ? P2P_SCAN_OBJECT_END : P2P_SCAN_ARRAY_END, offset_of(run, p), p + 1);
+    p = tell(run, object ? P2P_SCAN_OBJECT_END : P2P_SCAN_ARRAY_END, offset_of(run, p), p + 1, 0);
     return after_value(run, p);
 }
 
@@ -305,10 +305,10 @@ static const byte_t *take_special(run_t *run, const byte_t *p)
 }
 
 /* Tells the string from offset begin to the quote at p. */
-static inline const byte_t *end_string(run_t *run, apr_uint64_t begin, const byte_t *p, int is_name)
+static inline const byte_t *end_string(run_t *run, apr_uint64_t begin, const byte_t *p, int is_name, int plain)
 {
-    if (!is_name) return after_value(run, tell(run, P2P_SCAN_STRING, begin, p + 1));
-    return after_name(run, tell(run, P2P_SCAN_NAME, begin, p + 1));
+    if (!is_name) return after_value(run, tell(run, P2P_SCAN_STRING, begin, p + 1, plain));
+    return after_name(run, tell(run, P2P_SCAN_NAME, begin, p + 1, plain));
 }
 
 /* Goes on in a string to its end or that of the piece. */
@@ -319,7 +319,7 @@ static const byte_t *take_string(run_t *run, const byte_t *p)
         case S_STRING:
             p = skip_plain(p, run->end);
             if (p == run->end) return p;
-            if (*p == '"') return end_string(run, run->scan->token_begin, p, run->scan->string_is_name);
+            if (*p == '"') return end_string(run, run->scan->token_begin, p, run->scan->string_is_name, 0);
             p = take_special(run, p);
             break;
         case S_ESCAPE:
@@ -341,7 +341,7 @@ static inline const byte_t *begin_string(run_t *run, const byte_t *p, int is_nam
     const byte_t *stop = skip_plain(p + 1, run->end);
 
     /* Most strings are plain and lie in one piece: for them nothing needs to be remembered. */
-    if (stop < run->end && *stop == '"') return end_string(run, offset_of(run, p), stop, is_name);
+    if (stop < run->end && *stop == '"') return end_string(run, offset_of(run, p), stop, is_name, 1);
     scan->token_begin = offset_of(run, p);
     scan->string_is_name = (byte_t)is_name;
     scan->state = S_STRING;
@@ -385,7 +385,7 @@ static const byte_t *take_number(run_t *run, const byte_t *p)
 
         if (next >= 0) scan->sub = (byte_t)next;
         else if (!number_is_whole(scan->sub)) return refuse(run, p, "a digit");
-        else return after_value(run, tell(run, P2P_SCAN_NUMBER, scan->token_begin, p));
+        else return after_value(run, tell(run, P2P_SCAN_NUMBER, scan->token_begin, p, 0));
     }
     return p;
 }
@@ -411,7 +411,7 @@ static const byte_t *take_literal(run_t *run, const byte_t *p)
         if (*p != (byte_t)literals[i].word[scan->sub]) return refuse(run, p, literals[i].expected);
     }
     if (literals[i].word[scan->sub]) return p;
-    return after_value(run, tell(run, literals[i].kind, scan->token_begin, p));
+    return after_value(run, tell(run, literals[i].kind, scan->token_begin, p, 0));
 }
 
 static const byte_t *begin_literal(run_t *run, const byte_t *p, byte_t state)
@@ -447,6 +447,14 @@ static inline const byte_t *value(run_t *run, const byte_t *p)
     }
 }
 
+/* A member's name, and the string that mostly is its value. */
+static inline const byte_t *begin_member(run_t *run, const byte_t *p)
+{
+    p = begin_string(run, p, 1);
+    if (!p || p == run->end || run->scan->state != S_VALUE || *p != '"') return p;
+    return begin_string(run, p, 0);
+}
+
 /* Takes the byte at p, which is no white space, between two tokens. */
 static inline const byte_t *between(run_t *run, const byte_t *p)
 {
@@ -455,9 +463,9 @@ static inline const byte_t *between(run_t *run, const byte_t *p)
         return *p == ']' ? close_container(run, p, 0) : value(run, p);
     case S_FIRST_NAME:
         if (*p == '}') return close_container(run, p, 1);
-        return *p == '"' ? begin_string(run, p, 1) : refuse(run, p, "a member's name or a closing brace");
+        return *p == '"' ? begin_member(run, p) : refuse(run, p, "a member's name or a closing brace");
     case S_NAME:
-        return *p == '"' ? begin_string(run, p, 1) : refuse(run, p, "a member's name");
+        return *p == '"' ? begin_member(run, p) : refuse(run, p, "a member's name");
     case S_COLON:
         return *p == ':' ? after_name(run, p) : refuse(run, p, "a colon");
     case S_AFTER:
@@ -521,7 +529,7 @@ p2p_error_t *p2p_scan_feed(p2p_scan_t *scan, const char *bytes, apr_size_t len)
 /* A number at top level has no byte behind it that tells its end. */
 static p2p_error_t *finish_number(p2p_scan_t *scan)
 {
-    p2p_scan_token_t token = {P2P_SCAN_NUMBER, 0, scan->token_begin, scan->offset};
+    p2p_scan_token_t token = {P2P_SCAN_NUMBER, 0, scan->token_begin, scan->offset, 0};
 
     scan->state = S_AFTER;
     return scan->event(scan->baton, &token);

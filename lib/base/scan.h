@@ -28,6 +28,7 @@ typedef struct p2p_scan_token_t {
     unsigned depth;       /* containers open around the token; a container's own begin and end tell the depth around it */
     apr_uint64_t begin;   /* offset of the token's first byte, counted from the document's first byte; quotes are part */
     apr_uint64_t end;     /* offset behind its last byte */
+    int plain;            /* of a name or string: nothing but ASCII and no escape in it, for sure; 0 says nothing */
 } p2p_scan_token_t;
 
 /* Called for each token in order, while p2p_scan_feed runs; the token's bytes may lie in an earlier piece. An error ends

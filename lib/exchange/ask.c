@@ -55,11 +55,17 @@ static void on_timer(void *baton)
     else attempt(asking);
 }
 
+/* Two jobs may write the same Organization at once: a server that sees that answers one of them 409 or 412. */
+static int may_pass_later(const asking_t *asking, int status)
+{
+    return p2p_retry_status(status) || (asking->ask.body && (status == 409 || status == 412));
+}
+
 static void on_answer(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
                       const p2p_error_t *error)
 {
     asking_t *asking = baton;
-    int may_pass = error ? error->kind == P2P_E_UNAVAILABLE : p2p_retry_status(status);
+    int may_pass = error ? error->kind == P2P_E_UNAVAILABLE : may_pass_later(asking, status);
 
     asking->transfer = NULL;
     if (may_pass && asking->attempts < P2P_ATTEMPTS) {

@@ -16,6 +16,7 @@
 
 #define BACKLOG_SHARE 8                        /* of P2PMemory: what one job may have received and not looked at */
 #define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool */
+#define MEMORY_TIMES 16                        /* P2PMemory: what one job may never exceed */
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
 
@@ -362,6 +363,10 @@ static void measure(p2p_exchange_t *x)
 
     x->context->memory_used += memory - x->memory;
     x->memory = memory;
+    if (memory > x->context->spec->memory * MEMORY_TIMES)
+        fail(x, p2p_error_make(x->pool, P2P_E_INVALID, "waiting-too-large",
+                               "what waits for resources that have not come takes more than %d times P2PMemory; give more with "
+                               "P2PMemory or P2PSpool, or order less at a time", MEMORY_TIMES));
 }
 
 static void run(p2p_exchange_t *x)
@@ -369,6 +374,7 @@ static void run(p2p_exchange_t *x)
     p2p_order_run(x->sequence);
     if (!p2p_order_has_work(x->sequence)) p2p_push_flush(x->push);
     measure(x);
+    if (x->error) return;
     p2p_pull_run(x->pull);
     if (!p2p_pull_is_idle(x->pull) || p2p_order_has_work(x->sequence) || !p2p_push_is_idle(x->push)) {
         flush_landed(x, 0);

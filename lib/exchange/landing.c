@@ -7,7 +7,9 @@
 
 #include <apr_strings.h>
 
-#define HELD_MAX (1 << 30) /* bytes; far beyond any page */
+#define HELD_MAX (1 << 30)  /* bytes; far beyond any page */
+#define ROWS_MAX 20000      /* of a part's report, and */
+#define BODIES_MAX (8 << 20) /* bytes of resources kept in them: a page may hold any number that is not wanted */
 
 static void link_into(p2p_landing_t **list, p2p_landing_t *landing)
 {
@@ -46,6 +48,7 @@ void p2p_landing_free(p2p_landing_t *landing)
 {
     unlink_from(landing);
     p2p_buf_free(&landing->held);
+    p2p_seen_free(&landing->places);
     p2p_buf_free(&landing->names);
     if (landing->pool) apr_pool_destroy(landing->pool);
     free(landing->attempt.row);
@@ -69,24 +72,33 @@ apr_time_t p2p_landing_now(const p2p_landing_t *landing)
     return clock->now(clock->baton);
 }
 
-p2p_held_t *p2p_landing_held(const p2p_landing_t *landing, apr_uint64_t key)
+p2p_held_t *p2p_landing_held(p2p_landing_t *landing, apr_uint64_t key)
 {
     p2p_held_t *held = (p2p_held_t *)(void *)landing->held.data;
-    apr_size_t count = landing->held.len / sizeof *held, i;
+    apr_size_t count = landing->held.len / sizeof *held;
+    const p2p_seen_slot_t *slot;
 
-    for (i = 0; i < count; i++) {
-        if (held[i].key == key) return &held[i];
+    for (; landing->placed < count; landing->placed++) {
+        p2p_seen_slot_t *place = p2p_seen_add(&landing->places, held[landing->placed].key);
+
+        if (!place->updated) place->updated = landing->placed + 1;
     }
-    return NULL;
+    slot = p2p_seen_find(&landing->places, key);
+    return slot && slot->updated ? &held[slot->updated - 1] : NULL;
 }
 
 void p2p_landing_unhold(p2p_landing_t *landing, apr_uint64_t key)
 {
     p2p_held_t *held = p2p_landing_held(landing, key);
+    apr_size_t place;
 
     if (!held) return;
+    place = p2p_seen_find(&landing->places, key)->updated;
     landing->held.len -= sizeof *held;
+    landing->placed--;
     *held = *(p2p_held_t *)(void *)(landing->held.data + landing->held.len);
+    p2p_seen_find(&landing->places, key)->updated = 0;
+    if (place <= landing->placed) p2p_seen_find(&landing->places, held->key)->updated = place;
 }
 
 void p2p_landing_add_target(p2p_landing_t *landing, const p2p_target_t *target)
@@ -103,6 +115,7 @@ void p2p_landing_report(p2p_landing_t *landing, p2p_rows_of_report_t *rows, cons
 {
     p2p_rejected_t *copy;
 
+    if (rows->count == ROWS_MAX) return;
     if (!landing->pool) apr_pool_create(&landing->pool, landing->land->pool);
     if (rows->count == rows->room) {
         rows->room = rows->room ? rows->room * 2 : 16;
@@ -116,5 +129,7 @@ void p2p_landing_report(p2p_landing_t *landing, p2p_rows_of_report_t *rows, cons
     copy->type = apr_pstrdup(landing->pool, row->type);
     copy->source_id = apr_pstrdup(landing->pool, row->source_id);
     copy->detail = apr_pstrdup(landing->pool, row->detail);
-    copy->body = row->body ? apr_pstrmemdup(landing->pool, row->body, row->body_len) : NULL;
+    if (row->body_len > BODIES_MAX - landing->bodies) copy->body_len = 0;
+    copy->body = row->body && copy->body_len ? apr_pstrmemdup(landing->pool, row->body, copy->body_len) : NULL;
+    landing->bodies += copy->body_len;
 }

@@ -47,11 +47,14 @@ struct p2p_landing_t {
     int complete;      /* received whole */
     int provenance_made, provenances; /* made; under way */
     p2p_buf_t held, names;
+    p2p_seen_t places;    /* of keys in held, plus 1, as `updated`; made when first asked for */
+    apr_size_t placed;    /* so many of held are in it */
     p2p_target_t *targets;
     int target_count, target_room;
     apr_pool_t *pool;  /* of the rows' texts; made when needed */
     p2p_rows_of_report_t attempt; /* rows for the report that this attempt at the part made: it may be made again */
     p2p_rows_of_report_t settled; /* those of resources that were on their way */
+    apr_size_t bodies;            /* bytes of resources kept in both */
     int refused, foreign, superseded; /* how many of those on their way came to such an end */
 };
 
@@ -62,11 +65,12 @@ void p2p_landing_free(p2p_landing_t *landing);
 void p2p_landing_move(p2p_landing_t *landing);
 
 apr_time_t p2p_landing_now(const p2p_landing_t *landing);
-p2p_held_t *p2p_landing_held(const p2p_landing_t *landing, apr_uint64_t key);
+p2p_held_t *p2p_landing_held(p2p_landing_t *landing, apr_uint64_t key);
 void p2p_landing_unhold(p2p_landing_t *landing, apr_uint64_t key);
 void p2p_landing_add_target(p2p_landing_t *landing, const p2p_target_t *target);
 
-/* Adds a row for the report to one of the landing's two lists, strings of row copied. */
+/* Adds a row for the report to one of the landing's two lists, strings of row copied. A part has 20,000 rows in each at most, with 8 MiB
+ * of resources: what goes beyond is only counted, or has a row without the resource. */
 void p2p_landing_report(p2p_landing_t *landing, p2p_rows_of_report_t *rows, const p2p_rejected_t *row);
 
 #endif

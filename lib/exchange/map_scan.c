@@ -69,8 +69,8 @@ static const struct known_t *look_up(const char *name, apr_size_t len)
 {
     unsigned at = len < sizeof known_at ? known_at[len] : 27;
 
-    for (; known[at].len == len; at++) {
-        if (memcmp(known[at].name, name, len) == 0) return &known[at];
+    for (; at < 27 && known[at].len == len; at++) {
+        if (known[at].name[0] == name[0] && memcmp(known[at].name, name, len) == 0) return &known[at];
     }
     return &known[27];
 }
@@ -178,19 +178,28 @@ static void note_attachment(scan_t *scan, const frame_t *frame)
     found->is_nested = frame->is_nested;
 }
 
-static void begin_container(scan_t *scan, const p2p_scan_token_t *token)
+/* What is not set here is looked at only where what says that it is there is set. This is done so often that clearing all of it shows. */
+static void enter_frame(frame_t *frame, apr_size_t begin)
 {
-    const frame_t *outer = &scan->frames[token->depth];
-    frame_t *frame = &scan->frames[token->depth + 1];
+    frame->member = frame->has_reference = frame->has_url = frame->has_identifier = frame->is_nested = 0;
+    frame->member_patient = frame->patient = frame->name = 0;
+    frame->names = 0;
+    frame->begin = begin;
+    frame->last_end = frame->reference_next = frame->type.end = frame->id.end = 0;
+}
 
-    memset(frame, 0, sizeof *frame);
-    frame->begin = (apr_size_t)token->begin;
-    frame->is_object = token->kind == P2P_SCAN_OBJECT;
+static void begin_container(scan_t *scan, unsigned depth, apr_size_t begin, int is_object)
+{
+    const frame_t *outer = &scan->frames[depth];
+    frame_t *frame = &scan->frames[depth + 1];
+
+    enter_frame(frame, begin);
+    frame->is_object = (unsigned char)is_object;
     frame->members = IN_REFERENCE | IN_ATTACHMENT;
-    if (token->depth == 0) return;
+    if (depth == 0) return;
     frame->name = outer->is_object ? outer->member : outer->name;
     frame->is_nested = outer->is_nested || (frame->is_object && frame->name == N_RESOURCE);
-    frame->patient = token->depth == 1 ? outer->member_patient : outer->is_object ? 0 : outer->patient;
+    frame->patient = depth == 1 ? outer->member_patient : outer->is_object ? 0 : outer->patient;
 }
 
 static void end_object(scan_t *scan, unsigned depth)
@@ -205,34 +214,34 @@ static void end_object(scan_t *scan, unsigned depth)
 }
 
 /* Readers differ in what they make of these, so none of them is to reach the target. */
-static void check_name(scan_t *scan, frame_t *frame, const char *name, apr_size_t len, name_t code)
+static void check_name(scan_t *scan, frame_t *frame, const char *name, apr_size_t len, int plain, name_t code)
 {
-    if (memchr(name, '\\', len)) scan->wrong = "a member's name is spelled with escapes";
+    if (!plain && memchr(name, '\\', len)) scan->wrong = "a member's name is spelled with escapes";
     if (code == N_OTHER) return;
     if (frame->names & 1u << code) scan->wrong = "a member stands twice in one object";
     frame->names |= 1u << code;
 }
 
-static void on_name(scan_t *scan, const p2p_scan_token_t *token)
+static void on_name(scan_t *scan, unsigned depth, apr_size_t begin, apr_size_t end, int plain)
 {
-    frame_t *frame = &scan->frames[token->depth];
-    const char *name = scan->bytes + token->begin + 1;
-    apr_size_t len = (apr_size_t)(token->end - token->begin) - 2;
+    frame_t *frame = &scan->frames[depth];
+    const char *name = scan->bytes + begin + 1;
+    apr_size_t len = end - begin - 2;
     int underscore = len > 1 && name[0] == '_';
     const struct known_t *entry = look_up(name + underscore, len - underscore);
 
-    check_name(scan, frame, name, len, underscore ? N_OTHER : entry->code);
-    if (frame->has_reference && !frame->reference_next) frame->reference_next = (apr_size_t)token->begin;
+    check_name(scan, frame, name, len, plain, underscore ? N_OTHER : entry->code);
+    if (frame->has_reference && !frame->reference_next) frame->reference_next = begin;
     frame->members &= entry->flags;
     frame->member = underscore ? N_OTHER : entry->code;
     frame->member_patient = underscore ? 0 : entry->flags >> 4;
-    frame->name_begin = (apr_size_t)token->begin;
+    frame->name_begin = begin;
     if (entry->code == N_IDENTIFIER && !underscore) frame->has_identifier = 1;
-    if (token->depth == 2 && frame->name == N_META && scan->frames[1].member == N_META) {
+    if (depth == 2 && frame->name == N_META && scan->frames[1].member == N_META) {
         p2p_findings_t *findings = scan->findings;
 
         if (findings->meta_count < P2P_META_MEMBERS_MAX) {
-            findings->meta_members[findings->meta_count].span.begin = (apr_size_t)token->begin;
+            findings->meta_members[findings->meta_count].span.begin = begin;
             findings->meta_members[findings->meta_count].drop = (entry->flags & IN_META_DROP) != 0;
         }
         findings->meta_count++;
@@ -262,7 +271,7 @@ static void on_string(scan_t *scan, frame_t *frame, p2p_span_t value)
 }
 
 /* The end of a member of the resource itself. */
-static void end_top_member(scan_t *scan, const p2p_scan_token_t *token, p2p_span_t value)
+static void end_top_member(scan_t *scan, p2p_scan_kind_t kind, p2p_span_t value)
 {
     p2p_findings_t *findings = scan->findings;
     const frame_t *inner = &scan->frames[2];
@@ -270,32 +279,32 @@ static void end_top_member(scan_t *scan, const p2p_scan_token_t *token, p2p_span
 
     switch (scan->frames[1].member) {
     case N_META:
-        if (token->kind != P2P_SCAN_OBJECT_END) scan->wrong = "its meta is no object";
+        if (kind != P2P_SCAN_OBJECT_END) scan->wrong = "its meta is no object";
         findings->meta = value;
         break;
-    case N_ID: if (token->kind != P2P_SCAN_STRING) scan->wrong = "its id is no string"; break;
+    case N_ID: if (kind != P2P_SCAN_STRING) scan->wrong = "its id is no string"; break;
     case N_IDENTIFIER: array = &findings->identifier; break;
     case N_LINK: array = &findings->link; break;
     }
     if (!array) return;
     array->span = value;
-    array->is_array = token->kind == P2P_SCAN_ARRAY_END;
+    array->is_array = kind == P2P_SCAN_ARRAY_END;
     array->last_end = array->is_array ? inner->last_end : 0;
 }
 
-/* A value has ended: a scalar, or a container with its last byte. begin is the value's first byte. */
-static void end_value(scan_t *scan, const p2p_scan_token_t *token, apr_size_t begin)
+/* A value has ended: a scalar, or a container with its last byte. */
+static void end_value(scan_t *scan, p2p_scan_kind_t kind, unsigned depth, apr_size_t begin, apr_size_t end)
 {
-    frame_t *frame = &scan->frames[token->depth];
+    frame_t *frame = &scan->frames[depth];
     p2p_findings_t *findings = scan->findings;
-    p2p_span_t value = {begin, (apr_size_t)token->end};
+    p2p_span_t value = {begin, end};
 
-    if (frame->is_object && token->kind == P2P_SCAN_STRING) on_string(scan, frame, value);
-    if (token->depth == 1) end_top_member(scan, token, value);
-    if (token->depth == 2 && frame->is_object && frame->name == N_META && scan->frames[1].member == N_META) {
+    if (frame->is_object && kind == P2P_SCAN_STRING) on_string(scan, frame, value);
+    if (depth == 1) end_top_member(scan, kind, value);
+    if (depth == 2 && frame->is_object && frame->name == N_META && scan->frames[1].member == N_META) {
         if (findings->meta_count <= P2P_META_MEMBERS_MAX && findings->meta_count)
             findings->meta_members[findings->meta_count - 1].span.end = value.end;
-        if (frame->member == N_LAST_UPDATED && token->kind == P2P_SCAN_STRING) findings->updated = value;
+        if (frame->member == N_LAST_UPDATED && kind == P2P_SCAN_STRING) findings->updated = value;
     }
     frame->last_end = value.end;
 }
@@ -317,15 +326,16 @@ static void begin_scan(scan_t *scan)
     f->found_count = f->local_count = 0;
 }
 
-static void take_token(scan_t *scan, const p2p_scan_token_t *token)
+/* Depth and places are those within the resource. */
+static void take_token(scan_t *scan, p2p_scan_kind_t kind, unsigned depth, apr_size_t begin, apr_size_t end, int plain)
 {
-    switch (token->kind) {
-    case P2P_SCAN_NAME: on_name(scan, token); break;
+    switch (kind) {
+    case P2P_SCAN_NAME: on_name(scan, depth, begin, end, plain); break;
     case P2P_SCAN_OBJECT:
-    case P2P_SCAN_ARRAY: begin_container(scan, token); break;
-    case P2P_SCAN_OBJECT_END: end_object(scan, token->depth + 1); /* fall through */
-    case P2P_SCAN_ARRAY_END: end_value(scan, token, scan->frames[token->depth + 1].begin); break;
-    default: end_value(scan, token, (apr_size_t)token->begin);
+    case P2P_SCAN_ARRAY: begin_container(scan, depth, begin, kind == P2P_SCAN_OBJECT); break;
+    case P2P_SCAN_OBJECT_END: end_object(scan, depth + 1); /* fall through */
+    case P2P_SCAN_ARRAY_END: end_value(scan, kind, depth, scan->frames[depth + 1].begin, end); break;
+    default: end_value(scan, kind, depth, begin, end);
     }
 }
 
@@ -357,7 +367,7 @@ static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
 {
     scan_t *scan = baton;
 
-    take_token(scan, token);
+    take_token(scan, token->kind, token->depth, (apr_size_t)token->begin, (apr_size_t)token->end, token->plain);
     return scan->wrong ? not_fhir(scan->pool, scan->wrong) : NULL;
 }
 
@@ -400,14 +410,15 @@ p2p_map_scanner_t *p2p_map_scanner_make(apr_pool_t *p)
     return scanner;
 }
 
-void p2p_map_scanner_token(void *scanner, const p2p_scan_token_t *token, const char *resource)
+void p2p_map_scanner_token(void *scanner, const p2p_scan_token_t *token, unsigned depth, apr_uint64_t origin, const char *resource)
 {
     scan_t *scan = &((p2p_map_scanner_t *)scanner)->scan;
 
-    if (token->depth == 0 && token->kind == P2P_SCAN_OBJECT) begin_scan(scan);
+    if (depth == 0 && token->kind == P2P_SCAN_OBJECT) begin_scan(scan);
     if (scan->wrong) return;
     scan->bytes = resource;
-    take_token(scan, token);
+    take_token(scan, token->kind, depth, (apr_size_t)(token->begin - origin), (apr_size_t)(token->end - origin),
+               token->plain);
 }
 
 p2p_error_t *p2p_map_scanner_end(p2p_map_scanner_t *scanner, apr_pool_t *p, const p2p_findings_t **findings)

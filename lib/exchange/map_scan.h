@@ -54,7 +54,7 @@ void p2p_findings_free(p2p_findings_t *findings);
  * memory on the heap goes with p. */
 typedef struct p2p_map_scanner_t p2p_map_scanner_t;
 p2p_map_scanner_t *p2p_map_scanner_make(apr_pool_t *p);
-void p2p_map_scanner_token(void *scanner, const p2p_scan_token_t *token, const char *resource);
+void p2p_map_scanner_token(void *scanner, const p2p_scan_token_t *token, unsigned depth, apr_uint64_t origin, const char *resource);
 
 /* What was found in the resource whose last token was told: valid until the next one's first. Errors in p: "not-fhir" as above. */
 p2p_error_t *p2p_map_scanner_end(p2p_map_scanner_t *scanner, apr_pool_t *p, const p2p_findings_t **findings);

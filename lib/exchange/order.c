@@ -323,16 +323,47 @@ static void bundle(p2p_order_t *order, p2p_resource_t *resource)
     tidy(order, node->key);
 }
 
+/* Bytes of the component from the top of the stack down to root, be they in memory or in the spool; *count resources. */
+static apr_uint64_t component_bytes(const p2p_order_t *order, const p2p_resource_t *root, int *count)
+{
+    const p2p_resource_t *member = order->stack;
+    apr_uint64_t bytes = member->len;
+
+    for (*count = 1; member != root; ++*count) {
+        member = member->below;
+        bytes += member->len;
+    }
+    return bytes;
+}
+
+/* A circle that is too large to be in memory as a whole is cut open: what one of it refers to in the circle becomes logical. */
+static verdict_t cut_circle(p2p_order_t *order, const p2p_resource_t *root)
+{
+    p2p_resource_t *member = order->stack;
+    unsigned i;
+
+    for (i = 0; i < member->link_count; i++) {
+        p2p_link_t *link = &member->links[i];
+        const node_t *node = link->settled || link->is_urn ? NULL : find(order, link->key);
+        const p2p_resource_t *other = node ? node->resource : NULL;
+
+        if (!other || other == member || other->visit != order->visit || !other->on_stack || other->index < root->index) continue;
+        if (!fetch(order, member)) return BROKEN;
+        p2p_map_unresolved(order->set.mapper, member, link, 0);
+    }
+    return FULL;
+}
+
 /* The component from the top of the stack down to root can go: all of it into one Bundle. */
 static verdict_t bundle_component(p2p_order_t *order, p2p_resource_t *root)
 {
     p2p_resource_t *member = order->stack;
-    apr_uint64_t bytes = 0;
-    int count = 0, first = 1;
+    int count, first = 1;
+    apr_uint64_t bytes = component_bytes(order, root, &count);
 
-    for (;; member = member->below) {
+    if (count > 1 && order->set.waiting_bytes && bytes > order->set.waiting_bytes) return cut_circle(order, root);
+    for (bytes = 0;; member = member->below) {
         if (!fetch(order, member)) return BROKEN;
-        count++;
         bytes += p2p_resource_length(member);
         if (member == root) break;
     }

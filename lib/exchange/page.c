@@ -112,7 +112,7 @@ static p2p_http_flow_t on_data(void *baton, const char *bytes, apr_size_t len)
 
     if (page->status != 200) {
         p2p_buf_add(&page->refusal, bytes, len < REFUSAL_MAX - page->refusal.len ? len : REFUSAL_MAX - page->refusal.len);
-        return P2P_HTTP_GO;
+        return page->refusal.len < REFUSAL_MAX ? P2P_HTTP_GO : P2P_HTTP_STOP; /* one without end is not read to its end */
     }
     page->bytes += (apr_int64_t)len;
     EVP_DigestUpdate(page->sha256, bytes, len);
@@ -219,6 +219,7 @@ static void on_done(void *baton, int status, const p2p_error_t *error)
     page->transfer = NULL;
     if (page->pull->broken) return;
     if (page->error) error = page->error;
+    else if (page->refusal.len == REFUSAL_MAX) error = NULL;
     else if (!error && status == 200) {
         error = p2p_bundle_reader_finish(page->reader);
         if (!error) follow(page);

@@ -9,6 +9,7 @@
 #include "base/uri.h"
 #include "exchange/ask.h"
 #include "fhir/answer.h"
+#include "fhir/capability.h"
 #include "fhir/task.h"
 
 struct p2p_prepare_t {
@@ -128,19 +129,17 @@ static void ask_metadata(p2p_prepare_t *prepare)
 
 static p2p_error_t *check_capabilities(p2p_prepare_t *prepare, const char *body, apr_size_t len)
 {
-    json_object *doc;
-    const char *version, *base, *type;
+    p2p_capability_t said;
     apr_pool_t *p = prepare->pool;
 
-    if (p2p_json_parse(p, body, len, &doc) || !(type = p2p_json_str(doc, "resourceType"))
-        || strcmp(type, "CapabilityStatement") != 0)
+    if (p2p_capability_read(p, body, len, &said) || !said.resource_type
+        || strcmp(said.resource_type, "CapabilityStatement") != 0)
         return p2p_error_make(p, P2P_E_INVALID, "not-fhir",
                               "the source's metadata is no CapabilityStatement; check the definition's FHIR endpoint URL");
-    version = p2p_json_str(doc, "fhirVersion");
-    if (!version || strncmp(version, "4.0.", 4) != 0)
+    if (!said.fhir_version || strncmp(said.fhir_version, "4.0.", 4) != 0)
         return p2p_error_make(p, P2P_E_INVALID, "not-r4", "the source is not FHIR R4 (4.0.x) by its CapabilityStatement");
-    base = p2p_json_str(p2p_json_obj(doc, "implementation"), "url");
-    if (base) p2p_bases_add(p2p_mapper_bases(prepare->set.mapper), base, strlen(base));
+    if (said.implementation_url)
+        p2p_bases_add(p2p_mapper_bases(prepare->set.mapper), said.implementation_url, strlen(said.implementation_url));
     return NULL;
 }
 

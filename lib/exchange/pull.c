@@ -90,7 +90,8 @@ void p2p_pull_follow(p2p_page_t *page, const char *link)
 
     if (!error) error = p2p_uri_resolve(page->pool, page->url, link, &next);
     if (error) {
-        p2p_pull_fail(pull, error);
+        p2p_pull_fail(pull, p2p_error_make(page->pool, P2P_E_INVALID, "next-link-unusable",
+                                           "the source's next link cannot be followed: it %s", error->sentence));
         return;
     }
     url = p2p_uri_text(page->pool, &next);

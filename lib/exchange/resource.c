@@ -39,6 +39,7 @@ p2p_resource_t *p2p_resource_make(const p2p_resource_t *head, const p2p_link_t *
     resource->splice_count = splice_count;
     *texts = (char *)(resource->splices + splice_count);
     *bytes = *texts + text_len;
+    (*bytes)[len] = '\0'; /* it may go to the spool */
     resource->bytes = *bytes;
     resource->len = len;
     resource->size = sizeof *resource + links_size + id_len + resource->payload_size;

@@ -189,10 +189,7 @@ static p2p_error_t *end_object(p2p_bundle_reader_t *reader)
 
 static inline void tell_token(const p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)
 {
-    p2p_scan_token_t moved = {token->kind, token->depth - RESOURCE_DEPTH, token->begin - reader->resource.begin,
-                              token->end - reader->resource.begin};
-
-    reader->token(reader->told, &moved, text_at(reader, reader->resource));
+    reader->token(reader->told, token, token->depth - RESOURCE_DEPTH, reader->resource.begin, text_at(reader, reader->resource));
 }
 
 static void begin_resource(p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)

@@ -21,16 +21,9 @@ int p2p_is_fhir_id(const char *text, apr_size_t len)
     return 1;
 }
 
-/* Not what has a meaning in URLs, references and JSON. */
-static int is_source_id_char(unsigned char c)
-{
-    switch (c) {
-    case '"': case '\\': case '/': case '?': case '#': case '%':
-        return 0;
-    default:
-        return c > ' ' && c <= '~';
-    }
-}
+/* Printable ASCII without what has a meaning in URLs, references and JSON: " # % / ? and the backslash. */
+static const unsigned char is_source_id_char[256] = {
+    ['!'] = 1, ['$'] = 1, ['&' ... '.'] = 1, ['0' ... '>'] = 1, ['@' ... '['] = 1, [']' ... '~'] = 1};
 
 int p2p_is_source_id(const char *text, apr_size_t len)
 {
@@ -38,7 +31,7 @@ int p2p_is_source_id(const char *text, apr_size_t len)
 
     if (len < 1 || len > SOURCE_ID_MAX) return 0;
     for (i = 0; i < len; i++) {
-        if (!is_source_id_char((unsigned char)text[i])) return 0;
+        if (!is_source_id_char[(unsigned char)text[i]]) return 0;
     }
     return 1;
 }

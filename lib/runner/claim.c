@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs from the queue into exchanges, and back. */
 #include "runner/claim.h"
+#include <malloc.h>
 #include <string.h>
 
 typedef struct claim_t claim_t;
@@ -127,6 +128,9 @@ int p2p_claims_reap(p2p_claims_t *claims)
         put_away(claims, at);
         n++;
     }
+#ifdef __GLIBC__
+    if (n) malloc_trim(0); /* else what one large job took stays with the process, in pieces */
+#endif
     return n;
 }
 

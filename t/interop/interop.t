@@ -252,6 +252,7 @@ sub check_nobody {
     my $job = ended(order('HAPI', 'nobody-here', 'member-wrong', $TOKEN));
     is($job->{batchStatus}, 'FAILED', 'a patient that the source does not have: FAILED');
     like($job->{error}{message} // '', qr/404/, '... with a sentence') and diag "no such patient: $job->{error}{code}: $job->{error}{message}";
+    unlike(encode_json($job), qr/nobody-here/, '... without its id');
     $job = ended(order('HAPI', $MEMBERS[0]{patient} . '-other', 'not-at-the-target', $TOKEN));
     is($job->{batchStatus}, 'FAILED', 'a patient that the target does not have: FAILED');
     like($job->{error}{message} // '', qr/target/, '... with a sentence') and diag "no target patient: $job->{error}{code}: $job->{error}{message}";

@@ -103,7 +103,7 @@ run_tests() {
     say "Building with ASan and UBSan ($RUN/build-sanitized)"
     build "$RUN/build-sanitized" --enable-sanitizers --disable-werror CFLAGS='-g -O1' -- build-tests
     stage sanitized sanitized t/run "${SANITIZED_FOLDERS[@]}"
-    stage valgrind valgrind_runner t/run t/valgrind
+    stage valgrind valgrind_runner t/run t/valgrind/unit.t t/exchange/twice.t t/exchange/requests.t t/valgrind/runner_logs.t
     stage interop with_build "$RUN/build" t/run t/interop
     finish
 }

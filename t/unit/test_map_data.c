@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <zlib.h>
 
+#include "exchange/map_scan.h"
 #include "fhir/resource_type.h"
 #include "map_fixture.h"
 
@@ -303,17 +304,39 @@ static void examples(void **state)
     assert_true(resources > 150);
 }
 
+/* Mapping that was told the tokens makes the same of an entry as mapping that scans it. */
+static void check_told(const p2p_bundle_entry_t *entry)
+{
+    p2p_bundle_entry_t untold = *entry;
+    p2p_resource_t *a, *b;
+    char *x, *y;
+
+    untold.told = NULL;
+    assert_non_null(entry->told);
+    assert_null(p2p_map(mapper, pool, entry, &a));
+    assert_null(p2p_map(mapper, pool, &untold, &b));
+    x = render(a);
+    y = render(b);
+    assert_string_equal(x, y);
+    assert_int_equal(a->link_count, b->link_count);
+    free(x);
+    free(y);
+    p2p_resource_free(a);
+    p2p_resource_free(b);
+}
+
 static p2p_error_t *on_entry(void *baton, const p2p_bundle_entry_t *entry)
 {
     const char *url = apr_pstrmemdup(pool, entry->full_url, entry->full_url_len);
 
+    check_told(entry);
     check_resource(entry->resource, entry->len, url, apr_pstrcat(pool, baton, " ", url, NULL));
     return NULL;
 }
 
 static void check_member(const char *name)
 {
-    size_t len;
+    size_t len, at, n;
     char *text = read_whole(path_of("synthea-r4", name), &len), *type = strstr(text, "\"transaction\"");
     apr_pool_t *p;
     p2p_bundle_reader_t *reader;
@@ -322,7 +345,11 @@ static void check_member(const char *name)
     memcpy(type, "\"searchset\"  ", 13);
     apr_pool_create(&p, pool);
     reader = p2p_bundle_reader_make(p, 1 << 24, on_entry, (void *)name);
-    assert_null(p2p_bundle_reader_feed(reader, text, len));
+    p2p_bundle_reader_tokens(reader, p2p_map_scanner_token, p2p_map_scanner_make(p));
+    for (at = 0; at < len; at += n) {
+        n = len - at < 16384 ? len - at : 16384;
+        assert_null(p2p_bundle_reader_feed(reader, text + at, n));
+    }
     assert_null(p2p_bundle_reader_finish(reader));
     p2p_bundle_reader_close(reader);
     apr_pool_destroy(p);

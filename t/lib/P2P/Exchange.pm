@@ -133,12 +133,13 @@ sub report {
 # ---- What has to hold ----
 
 # What an exchange of these URLs (without: $everything) has to leave: a P2P::Compare that has seen the source's answers. implementation: the
-# source's implementation.url; rejected: keys that the target refuses.
+# source's implementation.url; rejected: keys that the target refuses;
+# loose: as in P2P::Compare.
 sub expect {
     my ($self, $source, $patient, $target_patient, %opt) = @_;
     my $endpoint = $self->{sandbox}->url($source);
     my $compare = P2P::Compare->new(namespace => issuer($source), endpoint => $endpoint, source_patient => $patient,
-        target_patient => $target_patient, bases => [grep { defined } $opt{implementation}], keep => $opt{keep}, follow => $opt{follow} // 200);
+        target_patient => $target_patient, bases => [grep { defined } $opt{implementation}], keep => $opt{keep}, follow => $opt{follow} // 200, loose => $opt{loose} // {});
     $self->add_answers($compare, $source, $_) for @{ $opt{urls} // ["Patient/$patient/\$everything?_count=1000"] };
     my $dump;
     $compare->settle(read => sub { $dump //= $self->{sandbox}->dump($source); my $there = $dump->{ $_[0] }; return $there && !$there->{deleted} ? $there->{text} : undef },
@@ -234,8 +235,9 @@ sub stored {
     my ($self) = @_;
     my $db = $self->{db};
     return join '', map { P2P::Httpd::read_file($_) } glob "$db->{params}*" if $db->{driver} eq 'sqlite3';
-    my @tables = split /\n/, $db->{server}->psql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
-    return join "\n", map { $db->{server}->psql("SELECT t::text FROM $_ t") } @tables;
+    my ($name) = $db->{params} =~ /dbname=(\w+)/;
+    my @tables = split /\n/, $db->{server}->psql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", $name);
+    return join "\n", map { $db->{server}->psql("SELECT t::text FROM $_ t", $name) } @tables;
 }
 
 sub stop { my ($self) = @_; return $self->{httpd}->stop }

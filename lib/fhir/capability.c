@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a CapabilityStatement with the scanner: it may have megabytes, of which three strings matter. */
+#include "fhir/capability.h"
+
+#include <string.h>
+
+#include "base/scan.h"
+
+#define STRING_MAX 4096 /* longer ones are none of those that matter */
+
+typedef struct reader_t {
+    apr_pool_t *pool;
+    const char *bytes;
+    p2p_capability_t *capability;
+    int in_implementation;
+    const char **wanted; /* where the value of the member under way goes, or NULL */
+} reader_t;
+
+static const char **place(const reader_t *reader, const p2p_scan_token_t *token)
+{
+    const char *name = reader->bytes + token->begin;
+    apr_size_t len = (apr_size_t)(token->end - token->begin);
+
+    if (token->depth == 1 && p2p_scan_is(name, len, "resourceType")) return &reader->capability->resource_type;
+    if (token->depth == 1 && p2p_scan_is(name, len, "fhirVersion")) return &reader->capability->fhir_version;
+    if (token->depth == 2 && p2p_scan_is(name, len, "url")) return &reader->capability->implementation_url;
+    return NULL;
+}
+
+static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
+{
+    reader_t *reader = baton;
+    const char *text = reader->bytes + token->begin;
+    apr_size_t len = (apr_size_t)(token->end - token->begin);
+
+    if (token->depth < 1 || token->depth > 2 || (token->depth == 2 && !reader->in_implementation)) return NULL;
+    if (token->kind == P2P_SCAN_NAME) {
+        reader->wanted = place(reader, token);
+        if (token->depth == 1) reader->in_implementation = p2p_scan_is(text, len, "implementation");
+    } else if (token->kind == P2P_SCAN_STRING && reader->wanted && len < STRING_MAX) {
+        *reader->wanted = p2p_scan_unescape(reader->pool, text, len, NULL);
+    }
+    return NULL;
+}
+
+p2p_error_t *p2p_capability_read(apr_pool_t *p, const char *bytes, apr_size_t len, p2p_capability_t *capability)
+{
+    reader_t reader = {p, bytes, capability, 0, NULL};
+
+    memset(capability, 0, sizeof *capability);
+    return p2p_scan_all(bytes, len, on_token, &reader, p);
+}
