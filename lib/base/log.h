@@ -14,17 +14,19 @@ typedef struct p2p_log_t {
     void *baton;
 } p2p_log_t;
 
-/* A log that writes httpd's ErrorLog line form to standard error:
- * "[Sun Nov 22 21:35:48.123456 2026] [p2p:notice] [pid 12] LINE". Control characters in LINE are shown as \xHH. */
+/* A log that writes httpd's ErrorLog line form to standard error: "[Sun Nov 22 21:35:48.123456 2026]
+ * [p2p:notice] [pid 12] LINE". Control characters in LINE are shown as \xHH. */
 p2p_log_t p2p_log_stderr(p2p_log_level_t level);
 
-/* Writes one line of at most 4,096 bytes, formatted with the vsnprintf family. log may be NULL: nothing is written. */
+/* Writes one line of at most 4,096 bytes, formatted with the vsnprintf family. log may be NULL: nothing is
+ * written. */
 void p2p_log(const p2p_log_t *log, p2p_log_level_t level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Writes "WHAT: SENTENCE (CODE)" of an error; its detail is never logged. */
 void p2p_log_error(const p2p_log_t *log, p2p_log_level_t level, const char *what, const p2p_error_t *error);
 
-/* "error", "warn", "notice", "info", "debug", "trace1".."trace8" (httpd's LogLevel words) to a level; NOTICE for others. */
+/* "error", "warn", "notice", "info", "debug", "trace1".."trace8" (httpd's LogLevel words) to a level; NOTICE
+ * for others. */
 p2p_log_level_t p2p_log_level_parse(const char *word);
 
 #endif

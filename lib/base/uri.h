@@ -15,8 +15,8 @@ typedef struct p2p_uri_t {
     int has_userinfo, has_fragment;
 } p2p_uri_t;
 
-/* Takes an absolute http or https URL apart, strings in p. Errors: P2P_E_INVALID "bad-url" (control characters, spaces,
- * backslashes, another scheme, no host, a port out of range, over 8,192 bytes). */
+/* Takes an absolute http or https URL apart, strings in p. Errors: P2P_E_INVALID "bad-url" (control
+ * characters, spaces, backslashes, another scheme, no host, a port out of range, over 8,192 bytes). */
 p2p_error_t *p2p_uri_parse(apr_pool_t *p, const char *text, p2p_uri_t *uri);
 
 /* Text of uri (default port left out, no user info, no fragment), in p. */
@@ -28,22 +28,25 @@ p2p_error_t *p2p_uri_resolve(apr_pool_t *p, const char *base, const char *refere
 /* Same scheme, host and port (RFC 6454). */
 int p2p_uri_same_origin(const p2p_uri_t *a, const p2p_uri_t *b);
 
-/* Is url the endpoint itself or below it: same origin, and its path the endpoint's, or the endpoint's with "/" and more?
- * A trailing slash of the endpoint is ignored. An encoded dot or slash segment (%2e, %2f) below it is refused. */
+/* Is url the endpoint itself or below it: same origin, and its path the endpoint's, or the endpoint's with
+ * "/" and more? A trailing slash of the endpoint is ignored. An encoded dot or slash segment (%2e, %2f) below
+ * it is refused. */
 int p2p_uri_is_under(const p2p_uri_t *endpoint, const p2p_uri_t *url);
 
 /* Is the host a loopback one: localhost, 127.0.0.0/8, [::1]? */
 int p2p_uri_is_loopback(const p2p_uri_t *uri);
 
-/* The rules for an issuer, well-known, FHIR or token URL: https, or http where loopback or allow_http; no user info, no
- * fragment. Errors: P2P_E_INVALID "bad-url" with a sentence such as "must be an https URL (http only for loopback)". */
+/* The rules for an issuer, well-known, FHIR or token URL: https, or http where loopback or allow_http; no
+ * user info, no fragment. Errors: P2P_E_INVALID "bad-url" with a sentence such as "must be an https URL (http
+ * only for loopback)". */
 p2p_error_t *p2p_uri_check_endpoint(apr_pool_t *p, const char *text, int allow_http);
 
 /* text without its trailing slashes, in p. */
 const char *p2p_uri_trim(apr_pool_t *p, const char *text);
 
-/* For sentences and logs: scheme://host[:port]/path without query, where each path segment that is not a plain word of
- * letters, $, _ and - (an id, most likely), or that follows a resource type, is shown as {id}. The endpoint's own path stays as it is. endpoint may be NULL. */
+/* For sentences and logs: scheme://host[:port]/path without query, where each path segment that is not a
+ * plain word of letters, $, _ and - (an id, most likely), or that follows a resource type, is shown as {id}.
+ * The endpoint's own path stays as it is. endpoint may be NULL. */
 const char *p2p_uri_public(apr_pool_t *p, const char *text, const char *endpoint);
 
 /* text percent-encoded for a path segment or query value (unreserved characters stay), in p. */

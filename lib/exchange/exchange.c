@@ -14,7 +14,7 @@
 #include "exchange/receive.h"
 #include "store/oidc_server_store.h"
 
-#define BACKLOG_SHARE 8                        /* of P2PMemory: what one job may have received and not looked at */
+#define BACKLOG_SHARE 32                       /* of P2PMemory: what one job may have received and not looked at */
 #define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool */
 #define MEMORY_TIMES 16                        /* P2PMemory: what one job may never exceed */
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */

@@ -44,7 +44,8 @@ static void recall_records(p2p_land_t *land, const char *text, apr_size_t len)
         slot = p2p_seen_add(land->set.seen, key);
         slot->updated = rest & 0xfffffffffff;
         slot->state = rest >> 44 & 7;
-        if (slot->state == P2P_SEEN_HELD || slot->state == P2P_SEEN_SENT) slot->state = P2P_SEEN_WRITTEN; /* a later version was on its way */
+        if (slot->state == P2P_SEEN_HELD || slot->state == P2P_SEEN_SENT) /* a later version was on its way; this one is there */
+            slot->state = P2P_SEEN_WRITTEN;
     }
 }
 

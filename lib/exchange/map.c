@@ -416,6 +416,7 @@ static void draft_found(p2p_mapper_t *mapper, const p2p_found_t *found)
     int member = same_id && ref.kind == P2P_REF_RESOURCE; /* elsewhere the same id says nothing */
 
     if (ref.kind == P2P_REF_OTHER) return;
+    if (found->is_odd && !is_patient(&ref)) return; /* only called so; but no shape lets a source point at the target's Patients */
     if (found->is_nested && p2p_findings_is_local(mapper->findings, text, len)) return;
     if (found->is_attachment && ref.kind != P2P_REF_RESOURCE && ref.kind != P2P_REF_URN) return;
     if (found->patient && is_patient(&ref)) {

@@ -164,6 +164,7 @@ static void note_reference(scan_t *scan, const frame_t *frame)
     found->has_identifier = frame->has_identifier;
     found->patient = frame->patient;
     found->is_nested = frame->is_nested;
+    found->is_odd = !(frame->members & IN_REFERENCE);
 }
 
 static void note_attachment(scan_t *scan, const frame_t *frame)
@@ -207,7 +208,7 @@ static void end_object(scan_t *scan, unsigned depth)
     const frame_t *frame = &scan->frames[depth];
 
     if (depth < 2) return;
-    if (frame->has_reference && (frame->members & IN_REFERENCE)) note_reference(scan, frame);
+    if (frame->has_reference) note_reference(scan, frame);
     if (frame->has_url && (frame->members & IN_ATTACHMENT) && frame->name != N_EXTENSION
         && frame->name != N_MODIFIER_EXTENSION) note_attachment(scan, frame);
     if (frame->name == N_RESOURCE && frame->type.end && frame->id.end) note_nested(scan, frame);

@@ -28,6 +28,7 @@ typedef struct p2p_found_t {
     p2p_span_t value, member;
     apr_size_t prev_end, next_begin; /* end of the member before, begin of the one behind; 0: none */
     unsigned char is_attachment, has_identifier, is_nested; /* nested: in a resource within this one, not contained */
+    unsigned char is_odd;  /* a member called reference whose object has members that no Reference has */
     unsigned char patient; /* 1 + number of subject, patient, beneficiary, for where it is that top-level element; 0 */
 } p2p_found_t;
 
@@ -46,7 +47,8 @@ typedef struct p2p_findings_t {
 } p2p_findings_t;
 
 /* Scans a resource of len bytes; what was in findings before is forgotten, its memory used again. Errors live in p: P2P_E_INVALID
- * "not-json", or "not-fhir" also where a member that matters stands twice or is spelled with escapes: readers would differ. A zeroed structure is ready for use; p2p_findings_free gives its memory back. */
+ * "not-json", or "not-fhir", also where a member that matters stands twice or is spelled with escapes: readers would differ. A zeroed
+ * structure is ready for use; p2p_findings_free gives its memory back. */
 p2p_error_t *p2p_map_scan(p2p_findings_t *findings, const char *bytes, apr_size_t len, apr_pool_t *p);
 void p2p_findings_free(p2p_findings_t *findings);
 

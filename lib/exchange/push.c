@@ -25,6 +25,7 @@ struct p2p_push_t {
     p2p_outgoing_t **alive; /* all but the open one */
     int alive_count, alive_room;
     int queued, in_flight, broken;
+    int refused_some; /* so that links which were good when they were bundled may not be so any more */
     apr_array_header_t *fields;
 };
 
@@ -125,7 +126,9 @@ static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
     p2p_error_t *error;
     int i;
 
-    for (i = 0; i < outgoing->count; i++) settle_links(push, outgoing->resources[i]);
+    for (i = 0; i < outgoing->count; i++) {
+        if (push->refused_some || outgoing->resources[i]->forced) settle_links(push, outgoing->resources[i]);
+    }
     p2p_outgoing_start(outgoing);
     apr_pool_create(&outgoing->pool, push->pool);
     request.method = "POST";
@@ -225,11 +228,17 @@ static int halve(p2p_push_t *push, p2p_outgoing_t *outgoing)
     return 1;
 }
 
+static void refuse(p2p_push_t *push, p2p_resource_t *resource, int status, const char *outcome)
+{
+    push->refused_some = 1;
+    push->set.refused(push->set.baton, resource, status, outcome);
+}
+
 /* The target refuses the Bundle as it is: find the resource at fault. */
 static void isolate(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, const char *body, apr_size_t len)
 {
     if (outgoing->count == 1) {
-        push->set.refused(push->set.baton, outgoing->resources[0], status, p2p_outcome_text(outgoing->pool, body, len));
+        refuse(push, outgoing->resources[0], status, p2p_outcome_text(outgoing->pool, body, len));
         done(push, outgoing);
     } else if (!halve(push, outgoing)) break_circle(push, outgoing);
 }
@@ -241,8 +250,7 @@ static void apply_entry(p2p_push_t *push, p2p_outgoing_t *again, p2p_resource_t 
 
     if (entry->status >= 200 && entry->status < 300) push->set.written(push->set.baton, resource, entry->version);
     else if (may_pass && again->attempts < P2P_ATTEMPTS) p2p_outgoing_add(again, resource);
-    else push->set.refused(push->set.baton, resource, entry->status,
-                           entry->outcome ? p2p_outcome_text(p, entry->outcome, entry->outcome_len) : "");
+    else refuse(push, resource, entry->status, entry->outcome ? p2p_outcome_text(p, entry->outcome, entry->outcome_len) : "");
 }
 
 static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char *body, apr_size_t len)

@@ -20,7 +20,8 @@ void p2p_field_error(apr_array_header_t *errors, const char *prefix, const char 
     __attribute__((format(printf, 4, 5)));
 
 /* Text member of doc, in the pool of errors; "" where it is missing or null. Of another type, longer than max
- * bytes or with control characters (where lines is 1, line ends and tabs are no fault) it is an error and "". */
+ * bytes or with control characters (where lines is 1, line ends and tabs are no fault) it is an error and "".
+ */
 const char *p2p_field_text(apr_array_header_t *errors, json_object *doc, const char *prefix, const char *name,
                            apr_size_t max, int lines);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A grant: the tokens that open a member's record at a source payer. Jobs refer to it; several may share one. */
+/* A grant: the tokens that open a member's record at a source payer. Jobs refer to it; several may share one.
+ */
 #ifndef P2P_MODEL_GRANT_H
 #define P2P_MODEL_GRANT_H
 

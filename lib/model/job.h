@@ -20,8 +20,8 @@ typedef struct p2p_job_counts_t {
     apr_int64_t bytes;     /* of landed parts, as decoded */
 } p2p_job_counts_t;
 
-/* A job as its row tells it; times are 0 where they have not come yet; text fields never NULL. Secrets are not here but in
- * p2p_grant_t and p2p_job_order_t. */
+/* A job as its row tells it; times are 0 where they have not come yet; text fields never NULL. Secrets are
+ * not here but in p2p_grant_t and p2p_job_order_t. */
 typedef struct p2p_job_t {
     apr_int64_t id, version;
     const char *uuid;
@@ -47,8 +47,8 @@ p2p_job_status_t p2p_job_status_parse(const char *name);
 /* Has it come to its end: STOPPED, COMPLETED, FAILED or ABANDONED? */
 int p2p_job_ended(p2p_job_status_t status);
 
-/* The guide's answer (batchJobId, batchStatus, startTime, createTime, endTime, lastUpdated, jobConfigurationName, taskId),
- * then progress, and error where it FAILED. Owned by p. */
+/* The guide's answer (batchJobId, batchStatus, startTime, createTime, endTime, lastUpdated,
+ * jobConfigurationName, taskId), then progress, and error where it FAILED. Owned by p. */
 json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job);
 
 #endif

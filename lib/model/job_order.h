@@ -15,9 +15,10 @@ typedef struct p2p_job_order_t {
     apr_array_header_t *urls; /* of const char *: absolute URLs to GET at the source, {patientId} replaced where it is known */
 } p2p_job_order_t;
 
-/* Reads the body of POST …/batch_job against its definition; each broken rule is added to errors. Strings in p.
- * fhirBundleRequest: a Bundle of type batch whose entries are GETs, as a string or inline; one relative URL; or absent or
- * empty, which means Patient/{patientId}/$everything. Any URL that is not the FHIR endpoint or under it is an error. */
+/* Reads the body of POST …/batch_job against its definition; each broken rule is added to errors. Strings in
+ * p. fhirBundleRequest: a Bundle of type batch whose entries are GETs, as a string or inline; one relative
+ * URL; or absent or empty, which means Patient/{patientId}/$everything. Any URL that is not the FHIR endpoint
+ * or under it is an error. */
 void p2p_job_order_read(apr_pool_t *p, json_object *doc, const p2p_oidc_server_t *server, p2p_job_order_t *order,
                         apr_array_header_t *errors);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A definition: where a source payer's authorization server and FHIR endpoint are (guide, "OIDC server definitions"). */
+/* A definition: where a source payer's authorization server and FHIR endpoint are (guide, "OIDC server
+ * definitions"). */
 #ifndef P2P_MODEL_OIDC_SERVER_H
 #define P2P_MODEL_OIDC_SERVER_H
 
@@ -20,12 +21,14 @@ typedef struct p2p_oidc_server_t {
     int archived;
 } p2p_oidc_server_t;
 
-/* Reads the guide's member names (and clientSecret, keyText, keyFile, notes) out of doc and applies every rule of a
- * definition; each broken one is added to errors with its JSON pointer under prefix ("" or "/3"). Strings in p. */
+/* Reads the guide's member names (and clientSecret, keyText, keyFile, notes) out of doc and applies every
+ * rule of a definition; each broken one is added to errors with its JSON pointer under prefix ("" or "/3").
+ * Strings in p. */
 void p2p_oidc_server_read(apr_pool_t *p, json_object *doc, int allow_http, const char *prefix, p2p_oidc_server_t *server,
                           apr_array_header_t *errors);
 
-/* The document of GET /api/oidc_servers/{id}: the guide's eleven members in the guide's order; no secret, key or note. Owned by p. */
+/* The document of GET /api/oidc_servers/{id}: the guide's eleven members in the guide's order; no secret, key
+ * or note. Owned by p. */
 json_object *p2p_oidc_server_public(apr_pool_t *p, const p2p_oidc_server_t *server);
 
 /* {"pid":…,"name":…} for the list. */

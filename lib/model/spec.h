@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The specification: every setting that the runner gets from httpd's configuration, as JSON on fd 3. Secrets are in it. */
+/* The specification: every setting that the runner gets from httpd's configuration, as JSON on fd 3. Secrets
+ * are in it. */
 #ifndef P2P_MODEL_SPEC_H
 #define P2P_MODEL_SPEC_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP client and event loop as the rest of the library sees it. net/http_curl.h makes the real one; tests make others. */
+/* The HTTP client and event loop as the rest of the library sees it. net/http_curl.h makes the real one;
+ * tests make others. */
 #ifndef P2P_NET_HTTP_H
 #define P2P_NET_HTTP_H
 
@@ -25,8 +26,9 @@ typedef struct p2p_http_head_t {
     apr_table_t *fields;
 } p2p_http_head_t;
 
-/* A request body that is produced as it is sent. read copies at most room bytes from offset on into out and returns how
- * many (0 only at the end); it may be asked for an earlier offset again when a connection had to be made anew. */
+/* A request body that is produced as it is sent. read copies at most room bytes from offset on into out and
+ * returns how many (0 only at the end); it may be asked for an earlier offset again when a connection had to
+ * be made anew. */
 typedef struct p2p_http_body_t {
     apr_size_t (*read)(void *baton, apr_uint64_t offset, char *out, apr_size_t room);
     void *baton;
@@ -54,24 +56,27 @@ typedef struct p2p_http_request_t {
     void *baton;
     void (*head)(void *baton, const p2p_http_head_t *head);                      /* or NULL */
     p2p_http_flow_t (*data)(void *baton, const char *bytes, apr_size_t len);     /* decoded body; or NULL: thrown away */
-    /* Always called exactly once, from the loop, never from within p2p_http_start. error is NULL when an answer came
-     * whole, whatever its status; status is 0 where none came. Errors: P2P_E_UNAVAILABLE "unreachable", "cut-short",
-     * "stalled", "timed-out", "tls-refused"; P2P_E_INVALID "too-large"; "stopped". Not called after p2p_http_cancel. */
+    /* Always called exactly once, from the loop, never from within p2p_http_start. error is NULL when an
+     * answer came whole, whatever its status; status is 0 where none came. Errors: P2P_E_UNAVAILABLE
+     * "unreachable", "cut-short", "stalled", "timed-out", "tls-refused"; P2P_E_INVALID "too-large";
+     * "stopped". Not called after p2p_http_cancel. */
     void (*done)(void *baton, int status, const p2p_error_t *error);
 } p2p_http_request_t;
 
 struct p2p_http_t {
-    /* Starts a request; the request's strings are copied, its body and baton must live until done or cancel. Errors:
-     * P2P_E_INVALID "bad-url" or "bad-field" (CR, LF or NUL in a field). HTTP/1.1 or 2, never multiplexed. Redirects are not followed. */
+    /* Starts a request; the request's strings are copied, its body and baton must live until done or cancel.
+     * Errors: P2P_E_INVALID "bad-url" or "bad-field" (CR, LF or NUL in a field). HTTP/1.1 or 2, never
+     * multiplexed. Redirects are not followed. */
     p2p_error_t *(*start)(p2p_http_t *http, const p2p_http_request_t *request, p2p_http_transfer_t **transfer);
     void (*resume)(p2p_http_transfer_t *transfer);
-    /* Ends it without done; its memory is gone. From a callback of the same transfer use P2P_HTTP_STOP instead. */
+    /* Ends it without done; its memory is gone. From a callback of the same transfer use P2P_HTTP_STOP
+     * instead. */
     void (*cancel)(p2p_http_transfer_t *transfer);
     /* Calls fn(baton) once from the loop after delay microseconds, unless cancelled. */
     p2p_http_timer_t *(*after)(p2p_http_t *http, apr_interval_time_t delay, void (*fn)(void *baton), void *baton);
     void (*cancel_timer)(p2p_http_timer_t *timer); /* of one that has not fired */
-    /* Runs callbacks until something happened or timeout passed; wake_fd (-1: none) becoming readable ends the wait and
-     * sets *woken. */
+    /* Runs callbacks until something happened or timeout passed; wake_fd (-1: none) becoming readable ends
+     * the wait and sets *woken. */
     p2p_error_t *(*poll)(p2p_http_t *http, int wake_fd, apr_interval_time_t timeout, int *woken);
 };
 
@@ -81,15 +86,17 @@ static inline p2p_error_t *p2p_http_start(p2p_http_t *http, const p2p_http_reque
     return http->start(http, request, transfer);
 }
 
-/* Collects a whole answer: a request whose body is gathered in memory, for small things. done gets the body (never NULL,
- * NUL-terminated, valid during the call) with status and error as above. head's fields are told too (NULL where none came).
- * The request's head, data, done and baton are taken over; max_bytes must be set. */
+/* Collects a whole answer: a request whose body is gathered in memory, for small things. done gets the body
+ * (never NULL, NUL-terminated, valid during the call) with status and error as above. head's fields are told
+ * too (NULL where none came). The request's head, data, done and baton are taken over; max_bytes must be set.
+ */
 typedef void (*p2p_http_whole_fn)(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
                                   const p2p_error_t *error);
 p2p_error_t *p2p_http_fetch(p2p_http_t *http, apr_pool_t *p, const p2p_http_request_t *request, p2p_http_whole_fn done,
                             void *baton, p2p_http_transfer_t **transfer);
 
-/* Retry-After of an answer in microseconds from now (seconds or an HTTP date), clamped to [0, max]; -1 where there is none. */
+/* Retry-After of an answer in microseconds from now (seconds or an HTTP date), clamped to [0, max]; -1 where
+ * there is none. */
 apr_interval_time_t p2p_http_retry_after(const apr_table_t *fields, apr_time_t now, apr_interval_time_t max);
 
 #endif

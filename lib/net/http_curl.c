@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The event loop on libcurl's multi interface: requests wait by origin, run, end; timers fire; nothing calls back early. */
+/* The event loop on libcurl's multi interface: requests wait by origin, run, end; timers fire; nothing calls
+ * back early. */
 #include "net/http_curl.h"
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -263,8 +264,8 @@ static void launch(p2p_http_transfer_t *t)
                                         look_for_stall, t);
 }
 
-/* The first that may run now. One that allows more connections does not stand behind those that allow fewer: a token
- * must come through while pages wait for it. */
+/* The first that may run now. One that allows more connections does not stand behind those that allow fewer:
+ * a token must come through while pages wait for it. */
 static p2p_http_transfer_t *next_waiting(const p2p_curl_origin_t *origin)
 {
     p2p_http_transfer_t *t = origin->running < origin->most ? origin->waiting.first : NULL;

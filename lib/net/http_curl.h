@@ -11,7 +11,8 @@ typedef struct p2p_http_curl_settings_t {
     const char *user_agent;
 } p2p_http_curl_settings_t;
 
-/* Makes a loop in p; it ends (transfers cancelled, connections closed) when p is destroyed. Errors: P2P_E_INTERNAL. */
+/* Makes a loop in p; it ends (transfers cancelled, connections closed) when p is destroyed. Errors:
+ * P2P_E_INTERNAL. */
 p2p_error_t *p2p_http_curl_make(apr_pool_t *p, const p2p_http_curl_settings_t *settings, const p2p_clock_t *clock,
                                 p2p_http_t **http);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The access token of a grant, for one job: what is in hand, what the database has, and a refresh where neither will do. */
+/* The access token of a grant, for one job: what is in hand, what the database has, and a refresh where
+ * neither will do. */
 #include "oidc/refresh.h"
 #include <apr_strings.h>
 #include <string.h>
@@ -145,8 +146,9 @@ static const p2p_error_t *refused(p2p_token_t *token)
                           "again.");
 }
 
-/* Those that wait now, not those that their callbacks add. After an error, whoever can still use the token in hand gets it. A
- * new token is given however short it lives, else there would be no end; one that was refused before is not. */
+/* Those that wait now, not those that their callbacks add. After an error, whoever can still use the token in
+ * hand gets it. A new token is given however short it lives, else there would be no end; one that was refused
+ * before is not. */
 static void tell_all(p2p_token_t *token, const p2p_error_t *error)
 {
     int n = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The access token of a grant: kept, refreshed ahead of expiry or when the source says 401, rotated durably (RFC 6749 section 6). */
+/* The access token of a grant: kept, refreshed ahead of expiry or when the source says 401, rotated durably
+ * (RFC 6749 section 6). */
 #ifndef P2P_OIDC_REFRESH_H
 #define P2P_OIDC_REFRESH_H
 
@@ -11,10 +12,10 @@
 /* The token source of one job. */
 typedef struct p2p_token_t p2p_token_t;
 
-/* Told once for each p2p_token_get: the access token (valid until the next call for this token source), or the error:
- * P2P_E_REFUSED "token-refused" (the grant is worth nothing: the member has to authorise again), P2P_E_UNAVAILABLE
- * "token-endpoint-unreachable", P2P_E_INVALID "token-answer-unusable". patient is the member id that the answer named
- * (customTokenParams' bare name, else SMART's "patient"), or NULL. */
+/* Told once for each p2p_token_get: the access token (valid until the next call for this token source), or
+ * the error: P2P_E_REFUSED "token-refused" (the grant is worth nothing: the member has to authorise again),
+ * P2P_E_UNAVAILABLE "token-endpoint-unreachable", P2P_E_INVALID "token-answer-unusable". patient is the
+ * member id that the answer named (customTokenParams' bare name, else SMART's "patient"), or NULL. */
 typedef void (*p2p_token_fn)(void *baton, const char *access_token, const char *patient, const p2p_error_t *error);
 
 /* Makes one in p for a grant of the definition. All arguments must outlive it. */
@@ -22,12 +23,14 @@ p2p_token_t *p2p_token_make(apr_pool_t *p, p2p_http_t *http, p2p_db_t *db, const
                             const p2p_clock_t *clock, const p2p_log_t *log, const p2p_oidc_server_t *server,
                             apr_int64_t grant_id, const char *owner);
 
-/* Asks for an access token. refused is one that the source answered 401 to (NULL: none): it is not given again, a refresh
- * is made, by us or by whoever is at it. Without a refresh token an expired or refused access token is "token-refused".
- * fn is called from the loop, or at once where the token is there. Several calls may be open; they share one refresh. */
+/* Asks for an access token. refused is one that the source answered 401 to (NULL: none): it is not given
+ * again, a refresh is made, by us or by whoever is at it. Without a refresh token an expired or refused
+ * access token is "token-refused". fn is called from the loop, or at once where the token is there. Several
+ * calls may be open; they share one refresh. */
 void p2p_token_get(p2p_token_t *token, const char *refused, p2p_token_fn fn, void *baton);
 
-/* Forgets open calls (fn is not called any more). A refresh in flight goes on for as long as the loop does. */
+/* Forgets open calls (fn is not called any more). A refresh in flight goes on for as long as the loop does.
+ */
 void p2p_token_cancel(p2p_token_t *token);
 
 /* Is a refresh of ours under way (then the program waits up to two seconds for it at SIGTERM)? */

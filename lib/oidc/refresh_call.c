@@ -48,7 +48,8 @@ static void give_up(p2p_refresh_call_t *call, int ended, const p2p_error_t *erro
     finish(call, error);
 }
 
-/* The old refresh token is worth nothing from now on: the new one is tried again for as long as the mark holds. */
+/* The old refresh token is worth nothing from now on: the new one is tried again for as long as the mark
+ * holds. */
 static void store(void *baton)
 {
     p2p_refresh_call_t *call = baton;
@@ -81,8 +82,9 @@ static void try_again(p2p_refresh_call_t *call, const apr_table_t *fields, const
     call->order.http->after(call->order.http, wait, send_it, call);
 }
 
-/* No answer came. Where the request never arrived that is harmless; else the endpoint may have rotated the token, and a
- * repeated one may cost the whole grant: it is sent once more only where nothing else is left. */
+/* No answer came. Where the request never arrived that is harmless; else the endpoint may have rotated the
+ * token, and a repeated one may cost the whole grant: it is sent once more only where nothing else is left.
+ */
 static void on_failure(p2p_refresh_call_t *call, const p2p_error_t *failure)
 {
     int never_sent = !strcmp(failure->code, "unreachable") || !strcmp(failure->code, "tls-refused") ||

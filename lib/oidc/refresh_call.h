@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One refresh, from the mark in the database to the stored answer. It lives on its own: whoever began it may go away. */
+/* One refresh, from the mark in the database to the stored answer. It lives on its own: whoever began it may
+ * go away. */
 #ifndef P2P_OIDC_REFRESH_CALL_H
 #define P2P_OIDC_REFRESH_CALL_H
 
@@ -25,8 +26,9 @@ typedef struct p2p_refresh_order_t {
     int can_wait; /* the access token still lives: where the fate of a request is unknown, it is not sent again */
 } p2p_refresh_order_t;
 
-/* Told once, from the loop: the tokens, which are stored by then, with the time they end (0: not told); or the error, as for
- * p2p_token_fn, or P2P_E_LOST where somebody else has refreshed meanwhile. Everything is gone when it returns. */
+/* Told once, from the loop: the tokens, which are stored by then, with the time they end (0: not told); or
+ * the error, as for p2p_token_fn, or P2P_E_LOST where somebody else has refreshed meanwhile. Everything is
+ * gone when it returns. */
 typedef void (*p2p_refresh_call_fn)(void *baton, const p2p_token_answer_t *answer, apr_time_t expires,
                                     const p2p_error_t *error);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is said to and by a token endpoint (RFC 6749): forms, answers, and what a token tells about its own end. */
+/* What is said to and by a token endpoint (RFC 6749): forms, answers, and what a token tells about its own
+ * end. */
 #ifndef P2P_OIDC_TOKEN_ANSWER_H
 #define P2P_OIDC_TOKEN_ANSWER_H
 
@@ -32,15 +33,16 @@ typedef enum {
     P2P_TOKEN_LATER     /* the endpoint has trouble of its own: nothing was done, try again */
 } p2p_token_verdict_t;
 
-/* Judges the answer of a token endpoint (status, body of len bytes, shown as endpoint in sentences). answer is set where tokens
- * were given, *error otherwise: P2P_E_REFUSED "token-refused", P2P_E_INVALID "token-answer-unusable", P2P_E_UNAVAILABLE
- * "token-endpoint-unreachable". names is customTokenParams: its bare name is looked for as the patient's id, then
- * "patient". All in p. No token is in a sentence or detail. */
+/* Judges the answer of a token endpoint (status, body of len bytes, shown as endpoint in sentences). answer
+ * is set where tokens were given, *error otherwise: P2P_E_REFUSED "token-refused", P2P_E_INVALID
+ * "token-answer-unusable", P2P_E_UNAVAILABLE "token-endpoint-unreachable". names is customTokenParams: its
+ * bare name is looked for as the patient's id, then "patient". All in p. No token is in a sentence or detail.
+ */
 p2p_token_verdict_t p2p_token_judge(apr_pool_t *p, const char *endpoint, const char *names, int status, const char *body,
                                     apr_size_t len, p2p_token_answer_t *answer, p2p_error_t **error);
 
-/* exp (and iat, else 0) of an access token that is a JWT, from its payload and without looking at its signature; 0 where it is
- * none or tells none. Times since the epoch. */
+/* exp (and iat, else 0) of an access token that is a JWT, from its payload and without looking at its
+ * signature; 0 where it is none or tells none. Times since the epoch. */
 apr_time_t p2p_token_jwt_expires(apr_pool_t *p, const char *access_token, apr_time_t *issued);
 
 #endif

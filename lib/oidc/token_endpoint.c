@@ -43,7 +43,8 @@ static const char *smart_document(apr_pool_t *p, const p2p_oidc_server_t *server
 
 static void ask(p2p_token_endpoint_t *e);
 
-/* The document's word for it, held to the rules of a definition: plain http only where the document itself came so. */
+/* The document's word for it, held to the rules of a definition: plain http only where the document itself
+ * came so. */
 static p2p_error_t *read_document(p2p_token_endpoint_t *e, int status, const char *body, apr_size_t len)
 {
     apr_pool_t *p = e->scratch;

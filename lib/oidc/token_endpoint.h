@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a definition's token endpoint is: its token URL, else what its well-known document or its FHIR server tells. */
+/* Where a definition's token endpoint is: its token URL, else what its well-known document or its FHIR server
+ * tells. */
 #ifndef P2P_OIDC_TOKEN_ENDPOINT_H
 #define P2P_OIDC_TOKEN_ENDPOINT_H
 
@@ -8,14 +9,15 @@
 
 typedef struct p2p_token_endpoint_t p2p_token_endpoint_t;
 
-/* Told once, from the loop or at once: NULL where it is known now, else P2P_E_UNAVAILABLE "token-endpoint-unreachable" or
- * P2P_E_INVALID "token-answer-unusable". */
+/* Told once, from the loop or at once: NULL where it is known now, else P2P_E_UNAVAILABLE
+ * "token-endpoint-unreachable" or P2P_E_INVALID "token-answer-unusable". */
 typedef void (*p2p_token_endpoint_fn)(void *baton, const p2p_error_t *error);
 
 /* Makes one in p. All arguments must outlive it. */
 p2p_token_endpoint_t *p2p_token_endpoint_make(apr_pool_t *p, p2p_http_t *http, const p2p_oidc_server_t *server);
 
-/* The endpoint, or NULL while it is not known. Once it is known it stays; valid as long as the definition and p. */
+/* The endpoint, or NULL while it is not known. Once it is known it stays; valid as long as the definition and
+ * p. */
 const char *p2p_token_endpoint_known(const p2p_token_endpoint_t *endpoint);
 
 /* Looks for it; one search at a time. */

@@ -13,8 +13,8 @@ p2p_claims_t *p2p_claims_make(apr_pool_t *p, p2p_exchange_context_t *context);
 /* Jobs in hand. */
 int p2p_claims_count(const p2p_claims_t *claims);
 
-/* Claims jobs while there is room for more and the queue has some, and begins them. Errors, in p, as of p2p_job_claim; those
- * begun before go on. */
+/* Claims jobs while there is room for more and the queue has some, and begins them. Errors, in p, as of
+ * p2p_job_claim; those begun before go on. */
 p2p_error_t *p2p_claims_take(p2p_claims_t *claims, apr_pool_t *p);
 
 /* Lets each note its progress. */
@@ -26,8 +26,8 @@ int p2p_claims_reap(p2p_claims_t *claims);
 /* Abandons all: their leases are not ours any more, nothing is written. */
 void p2p_claims_drop(p2p_claims_t *claims);
 
-/* Abandons those that have no token refresh under way, or all where even_busy, and gives their leases back, which is not tried
- * any more once the database is away. Returns how many are left. */
+/* Abandons those that have no token refresh under way, or all where even_busy, and gives their leases back,
+ * which is not tried any more once the database is away. Returns how many are left. */
 int p2p_claims_release(p2p_claims_t *claims, apr_pool_t *p, int even_busy);
 
 /* Did p2p_claims_release find the database away? */

@@ -24,6 +24,8 @@
 #define WITH_SANITIZER
 #endif
 
+#define POOLS_KEEP (4 << 20) /* bytes of freed pools that are kept for the next ones */
+
 static const char usage[] =
     "usage: p2p-runner COMMAND [--spec FILE | --httpd \"PROGRAM OPTIONS\"]\n"
     "\n"
@@ -35,8 +37,9 @@ static const char usage[] =
     "  run                      what httpd starts: the specification on descriptor 3, a wake pipe on 4\n"
     "  help                     this text\n"
     "\n"
-    "Settings are those of httpd's configuration, which httpd is asked for (-t -D P2P_DUMP_SPEC): apache2ctl, or what --httpd\n"
-    "names, such as --httpd \"apache2 -f /etc/p2p/httpd.conf\". --spec reads what httpd printed from a file.\n";
+    "Settings are those of httpd's configuration, which httpd is asked for (-t -D P2P_DUMP_SPEC):\n"
+    "apache2ctl, or what --httpd names, such as --httpd \"apache2 -f /etc/p2p/httpd.conf\". --spec reads\n"
+    "what httpd printed from a file.\n";
 
 typedef struct call_t {
     const char *words[3]; /* command and arguments */
@@ -161,6 +164,7 @@ int main(int argc, const char *const *argv)
     p2p_signals_reset();
     if (apr_initialize() != APR_SUCCESS) return EX_SOFTWARE;
     apr_pool_create(&p, NULL);
+    apr_allocator_max_free_set(apr_pool_allocator_get(p), POOLS_KEEP);
     apr_dbd_init(p);
     code = carry_out(p, &call);
     apr_pool_destroy(p);

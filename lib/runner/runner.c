@@ -85,7 +85,8 @@ static p2p_error_t *open_database(runner_t *r)
     return NULL;
 }
 
-/* Each registration has an owner of its own, so that what an earlier one left behind is not taken for this one's. */
+/* Each registration has an owner of its own, so that what an earlier one left behind is not taken for this
+ * one's. */
 static p2p_error_t *register_runner(runner_t *r)
 {
     const char *uuid;

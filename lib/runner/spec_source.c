@@ -119,7 +119,8 @@ static char **arguments(apr_pool_t *p, const char *command)
     return (char **)words->elts;
 }
 
-/* Runs it to its end with its output and complaints in two files without names. Returns its wait status, or -1 with errno. */
+/* Runs it to its end with its output and complaints in two files without names. Returns its wait status, or
+ * -1 with errno. */
 static int run(apr_pool_t *p, const char *command, int out, int complaints)
 {
     char **argv = arguments(p, command);
@@ -143,7 +144,7 @@ static p2p_error_t *httpd_failed(apr_pool_t *p, const char *command, int complai
     p2p_error_t *error;
 
     lseek(complaints, 0, SEEK_SET);
-    error = read_all(p, complaints, 65536, &buf);
+    (void)read_all(p, complaints, 65536, &buf); /* what there is of it */
     error = p2p_error_make(p, P2P_E_INVALID, "bad-spec",
                            "%s -t does not accept its configuration. Mend that, or name the program and its -f and -d with "
                            "--httpd \"...\".", command);

@@ -72,8 +72,8 @@ static p2p_error_t *find_driver(apr_pool_t *p, const char *name, const apr_dbd_d
                           name);
 }
 
-/* libpq's words for params that it cannot read repeat a part of them, a password perhaps: they go nowhere. Its
- * words for a server that it cannot reach are for the log, as are SQLite's. */
+/* libpq's words for params that it cannot read repeat a part of them, a password perhaps: they go nowhere.
+ * Its words for a server that it cannot reach are for the log, as are SQLite's. */
 static p2p_error_t *not_open(const p2p_db_t *db, apr_pool_t *p, const char *message)
 {
     int reached = !message || !db->pgsql || strstr(message, "connection to server") || strstr(message, "could not");

@@ -130,7 +130,8 @@ static p2p_error_t *insert_job(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
                             e->server->pid, e->grant_id, e->client, source_hash(p, e, 0), source, target,
                             order->organization));
         if (changed) return NULL;
-        /* Somebody else's job for the same member came in between; where it has ended already, the way is free. */
+        /* Somebody else's job for the same member came in between; where it has ended already, the way is
+         * free. */
         P2P_TRY(check_running(db, p, e));
     }
     return p2p_error_make(p, P2P_E_UNAVAILABLE, "database-away", "The job could not be stored; try again.");

@@ -35,16 +35,17 @@ p2p_error_t *p2p_job_load(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyr
 /* From here every call repeats the lease: P2P_E_LOST "lease-lost" where owner and job->epoch are not the
  * row's any more, and then nothing was changed. */
 
-/* A job that came without the source patient's id has learnt it from the source's token answer: binds and stores it. Errors:
- * P2P_E_CONFLICT "bound-to-another" or "already-running", as at p2p_job_enqueue. */
+/* A job that came without the source patient's id has learnt it from the source's token answer: binds and
+ * stores it. Errors: P2P_E_CONFLICT "bound-to-another" or "already-running", as at p2p_job_enqueue. */
 p2p_error_t *p2p_job_bind_patient(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
                                   const char *owner, const p2p_oidc_server_t *server, const p2p_job_order_t *order);
 
 /* Notes parts in one transaction: part rows (inserted or updated by job, request and number), new requests
- * ("read"), rejected rows, and adds the parts' counts to the job's where a part landed. parts is of p2p_part_t *,
- * requests of p2p_request_t * that are new (or NULL), rejected of p2p_rejected_t * (or NULL), of parts that land in
- * this call. Parts that are noted before they landed have landed = 0. A part that has landed never changes again: the
- * same call once more (after a COMMIT that may have been lost) changes nothing. */
+ * ("read"), rejected rows, and adds the parts' counts to the job's where a part landed. parts is of
+ * p2p_part_t *, requests of p2p_request_t * that are new (or NULL), rejected of p2p_rejected_t * (or NULL),
+ * of parts that land in this call. Parts that are noted before they landed have landed = 0. A part that has
+ * landed never changes again: the same call once more (after a COMMIT that may have been lost) changes
+ * nothing. */
 p2p_error_t *p2p_job_note_parts(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,
                                 const p2p_job_t *job,
                                 const char *owner, const apr_array_header_t *parts, const apr_array_header_t *requests,

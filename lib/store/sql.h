@@ -5,7 +5,8 @@
 
 #include <apr_pools.h>
 
-/* The statements, in the order of sql.c. BEGIN, COMMIT and ROLLBACK are never prepared (PostgreSQL cannot). */
+/* The statements, in the order of sql.c. BEGIN, COMMIT and ROLLBACK are never prepared (PostgreSQL cannot).
+ */
 typedef enum {
     P2P_SQL_NOW,
     P2P_SQL_BEGIN,

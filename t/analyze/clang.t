@@ -16,21 +16,40 @@ push @flags, "-I$httpd", map { "-I$top/$_" } qw(lib mod_p2p t/sandbox);
 push @flags, qw(-std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes),
     '-DP2P_VERSION="0"', '-DP2P_RUNNER_PATH="/p2p-runner"';
 
+# What the analyzer takes for a fault since it does not know why it cannot be.
+my @KNOWN = (
+    ['lib/exchange/map.c',   qr/Null pointer passed to 1st parameter/,  'a fullUrl with a length is there'],
+    ['lib/exchange/order.c', qr/loaded from variable 'deeper'/,         'DEEPER comes with a resource to go to'],
+    ['lib/exchange/order.c', qr/loaded from variable 'resource'/,       'a search that stops has a place where it stopped'],
+    ['lib/net/http_curl.c',  qr/Use of memory after it is freed/,       'an origin goes with the last transfer that names it'],
+    ['t/sandbox/control.c',  qr/loaded from variable 'now'/,            'only what has a version is dumped'],
+    ['t/sandbox/load.c',     qr/Access to field 'kept_for'/,            'an entry that was kept is there'],
+    ['t/sandbox/write.c',    qr/loaded from variable 'now'/,            'a read that found nothing has diagnostics'],
+);
+
+sub is_known {
+    my ($file, $fault) = @_;
+    return grep { $file eq $_->[0] && $fault =~ $_->[1] } @KNOWN;
+}
+
 # Prints what clang has to say of the file, nothing when it is content.
 sub analyze {
     my ($file) = @_;
+    my @model = $file eq 'lib/base/error.c' ? () : ('-include', "$top/t/analyze/model.h");
     open my $clang, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', 'clang', '--analyze', '--analyzer-output', 'text', '-Xclang',
-        '-analyzer-werror', '-Werror', @flags, '-o', '/dev/null', "$top/$file"
+        '-analyzer-werror', '-Werror', @flags, @model, '-o', '/dev/null', "$top/$file"
         or die "clang: $!";
     local $/;
     my $said = <$clang>;
     close $clang;
     return '' unless $?;
-    return join "\n", "clang ended with " . ($? >> 8), grep { !/ note: |^\s|^\d+ error/ } split /\n/, $said;
+    my @faults = grep { /: (?:fatal )?(?:error|warning): / } split /\n/, $said;
+    return $said unless @faults;
+    return join "\n", grep { !is_known($file, $_) } @faults;
 }
 
 # As many at a time as there are processors; each child takes every nth file and writes its findings to its pipe.
-my @files = files(qr{\.c$}, 'lib', 'mod_p2p', 't/sandbox');
+my @files = @ARGV ? @ARGV : files(qr{\.c$}, 'lib', 'mod_p2p', 't/sandbox');
 ok(@files > 0, 'there are files to look at');
 chomp(my $workers = qx{nproc} || 1);
 my @pipes;

@@ -5,10 +5,11 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use P2P::Compare qw(parse text_of value_of tokens derive_id);
+use P2P::Compare qw(derive_id);
 use P2P::Databases;
 use P2P::Exchange;
 use P2P::Fixtures;
+use P2P::Json qw(parse text_of value_of);
 use Test::More;
 
 is(derive_id('https://payer-a.example/issuer', 'Patient/123'), 'p2p-7q36xx6wllcqgdk37mofhxiv5sqsbvld7jumjfq6rnn4xis5uy3q', 'a derived id');

@@ -196,6 +196,7 @@ sub test_target {
     test_passing($x, '503 once', target_rule(status => '/fhir', status => 503, nth => 2));
     test_passing($x, '429 with Retry-After', target_rule(status => '/fhir', status => 429, retryAfter => 1));
     test_passing($x, '409 once', target_rule(status => '/fhir', status => 409));
+    test_passing($x, "409 once to the payer's Organization", { do => 'status', match => 'PUT /fhir/Organization', status => 409 });
     test_passing($x, 'the connection goes once', target_rule(drop => '/fhir', nth => 2));
     test_refused($x, 'Observation/circle-2', [map { "circle-$_" } 1, 3, 4, 5]);
     test_refused($x, 'Observation/chain-20', 'Observation/tree-9', 'Observation/alone');

@@ -74,6 +74,19 @@ sub test_report {
     return;
 }
 
+# References to what was not received stay as they are, and nothing is fetched for them: by directive, at a target that takes what dangles.
+sub test_kept {
+    my $x = P2P::Exchange->new(db => P2P::Databases::sqlite(), sandbox => $sandbox, sources => ['forms'],
+        directives => { P2PUnresolvedReferences => 'keep', P2PFollowReferences => 0 });
+    $x->reset_target;
+    $sandbox->set('target', integrity => 0);
+    my $job = $x->exchange('forms', 'm1', 'target-forms');
+    $x->ok_exchange($job, $x->expect('forms', 'm1', 'target-forms', implementation => $IMPLEMENTATION, keep => 1, follow => 0), 'P2PUnresolvedReferences keep');
+    $sandbox->set('target', integrity => 1);
+    $x->stop;
+    return;
+}
+
 # A search for each type of a folder of examples: whoever's they are, only the member's arrive.
 # (Parameters are for operations: no server keeps them.)
 sub example_urls {
@@ -106,5 +119,6 @@ each_database('forms', sub {
     $x->ok_sealed('forms');
     $x->stop;
 });
+test_kept();
 
 done_testing;

@@ -34,7 +34,7 @@ sub test_again {
     my $job = $x->exchange('source', $first, 'one');
     my $after = $x->target_dump;
     $x->ok_exchange($job, $compare, 'the same again', dump => $after, jobs => 2);
-    $compare->task_faults($after, { taskId => $_, progress => { written => 0 } }, 'completed') for map { s{^Task/}{}r } grep { m{^Task/} } keys %$after;
+    $after->{$_}{known} = 1 for grep { m{^Task/} } keys %$after;    # the first job's
     $x->ok_target($after, 'the same again');
     is_deeply(versions($after, $compare), versions($before, $compare), 'no resource is new, none has a new version');
     is(count_type($after, 'Provenance') - count_type($before, 'Provenance'), $job->{progress}{parts}, 'as many Provenances more as parts');

@@ -24,11 +24,12 @@ install_postgresql() {
     if [ -e "$settings.ucf-dist" ]; then as_root mv "$settings.ucf-dist" "$settings"; else as_root rm -f "$settings"; fi
 }
 
-# Java and Maven from Debian, where there are none yet.
+# Java, Maven and Python from Debian, where there are none yet.
 install_java() {
     local packages=()
     command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
     command -v mvn >/dev/null || packages+=(maven)
+    command -v python3 >/dev/null || packages+=(python3) # the loader
     [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
 }
 

@@ -1,100 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# What an exchange has to leave at the target, worked out from the source alone: an own JSON reader, an own mapping, no code shared with the runner.
+# What an exchange has to leave at the target, worked out from the source alone: a mapping of its own, no code shared with the runner.
 package P2P::Compare;
 use strict;
 use warnings;
 use Digest::SHA qw(sha256);
 use Exporter qw(import);
 use JSON::PP ();
+use P2P::Json qw(parse text_of value_of at member items copy);
 use Time::Local qw(timegm);
-our @EXPORT_OK = qw(tokens parse text_of value_of derive_id);
-
-# ---- JSON: tokens as they were written, in their order ----
-
-my $TOKEN = qr/"(?:[^"\\\x00-\x1f]++|\\(?:["\\\/bfnrt]|u[0-9A-Fa-f]{4}))*+"|[{}\[\]:,]|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?|true|false|null/;
-
-# The tokens of a text (bytes), or death with the place where it is no JSON.
-sub tokens {
-    my ($text) = @_;
-    my @tokens = $text =~ /\G[ \t\r\n]*+($TOKEN)/gco;
-    $text =~ /\G[ \t\r\n]*+/gc;
-    my $at = pos $text // 0;
-    die "no JSON at byte $at: " . substr($text, $at, 40) . "\n" if $at < length $text;
-    return \@tokens;
-}
-
-# A tree: a scalar token as it is, ['[', values] or ['{', name, value, name, value ...], names as tokens.
-sub tree {
-    my ($tokens, $at) = @_;
-    my $token = $tokens->[$$at++] // die "JSON ends too early\n";
-    return $token if $token ne '{' && $token ne '[';
-    my $end = $token eq '{' ? '}' : ']';
-    my @node = ($token);
-    if ($tokens->[$$at] eq $end) {
-        $$at++;
-        return \@node;
-    }
-    while (1) {
-        if ($token eq '{') {
-            push @node, $tokens->[$$at++];
-            die "JSON has no colon\n" if $tokens->[$$at++] ne ':';
-        }
-        push @node, tree($tokens, $at);
-        my $next = $tokens->[$$at++] // die "JSON ends too early\n";
-        return \@node if $next eq $end;
-        die "JSON has no comma\n" if $next ne ',';
-    }
-}
-
-sub parse {
-    my ($text) = @_;
-    my ($tokens, $at) = (tokens($text), 0);
-    my $tree = tree($tokens, \$at);
-    die "JSON goes on behind its end\n" if $at != @$tokens;
-    return $tree;
-}
-
-# A tree as text without blanks.
-sub text_of {
-    my ($node) = @_;
-    return $node if !ref $node;
-    my ($kind, @rest) = @$node;
-    return '[' . join(',', map { text_of($_) } @rest) . ']' if $kind eq '[';
-    my @members;
-    while (@rest) {
-        my ($name, $value) = splice @rest, 0, 2;
-        push @members, "$name:" . text_of($value);
-    }
-    return '{' . join(',', @members) . '}';
-}
-
-my %ESCAPE = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
-
-# What a string token stands for, as UTF-8 bytes; undef for other nodes.
-sub value_of {
-    my ($node) = @_;
-    return undef if !defined $node || ref $node || $node !~ /^"/;
-    my $text = substr $node, 1, -1;
-    return $text if index($text, '\\') < 0;
-    $text =~ s/\\u([dD][89abAB]..)\\u(....)/pack_utf8(0x10000 + ((hex($1) & 0x3ff) << 10) + (hex($2) & 0x3ff))/ge;
-    $text =~ s/\\(?:u(....)|(.))/defined $1 ? pack_utf8(hex $1) : $ESCAPE{$2} \/\/ $2/ge;
-    return $text;
-}
-
-sub pack_utf8 { my ($code) = @_; my $text = chr $code; utf8::encode($text); return $text }
-
-# The place of a member's value in an object node, or undef.
-sub at {
-    my ($node, $name) = @_;
-    return undef if ref $node ne 'ARRAY' || $node->[0] ne '{';
-    for (my $i = 1; $i < @$node; $i += 2) {
-        return $i + 1 if $node->[$i] eq qq("$name");
-    }
-    return undef;
-}
-
-sub member { my ($node, $name) = @_; my $at = at($node, $name); return defined $at ? $node->[$at] : undef }
-sub items  { my ($node) = @_; return ref $node eq 'ARRAY' && $node->[0] eq '[' ? @$node[1 .. $#$node] : () }
+our @EXPORT_OK = qw(derive_id);
 
 # ---- Ids ----
 
@@ -175,7 +89,7 @@ sub each_link {
 
 # fullUrl and Type/id of what is nested in a resource: links to them stay.
 sub nested {
-    my ($node, $found, $deep) = @_;
+    my ($node, $found) = @_;
     return if !ref $node;
     my $object = $node->[0] eq '{';
     for (my $i = 1; $i < @$node; $i += $object ? 2 : 1) {
@@ -302,6 +216,7 @@ sub follow {
             my ($kind, $key) = $self->target_of($text);
             return if $kind ne 'resource' || $local->{$text} || $self->{arrived}{$key} || $self->{gone}{$key} || $asked{$key}++;
             return if $name eq 'reference' && $key eq "Patient/$self->{source_patient}";
+            return if ++$self->{asked} > $self->{follow};
             my $found = $read->($key) // return;
             $self->{followed}++;
             my $made = { tree => parse($found), key => $key, type => (split m{/}, $key)[0], mode => '' };
@@ -335,8 +250,6 @@ sub with_links {
     each_link($copy, sub { my ($node, $name) = @_; $self->rewrite($node, $name) unless $local->{ value_of(member($node, $name)) } });
     return $copy;
 }
-
-sub copy { my ($node) = @_; return ref $node ? [map { copy($_) } @$node] : $node }
 
 sub rewrite {
     my ($self, $node, $name) = @_;

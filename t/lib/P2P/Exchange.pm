@@ -8,6 +8,7 @@ use JSON::PP;
 use P2P::Api;
 use P2P::Compare;
 use P2P::Httpd;
+use P2P::Json qw(value_of member items);
 use P2P::Sandbox;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -157,9 +158,9 @@ sub add_answers {
         my $answer = $http->get($url, { headers => { Authorization => 'Bearer SECRET-reader', Accept => 'application/fhir+json' } });
         die "sandbox source: GET $url: $answer->{status} $answer->{content}\n" if $answer->{status} != 200;
         my $tree = $compare->add_answer($answer->{content});
-        my ($next) = grep { P2P::Compare::value_of(P2P::Compare::member($_, 'relation')) eq 'next' } P2P::Compare::items(P2P::Compare::member($tree, 'link'));
+        my ($next) = grep { value_of(member($_, 'relation')) eq 'next' } items(member($tree, 'link'));
         return if !$next;
-        my ($query) = P2P::Compare::value_of(P2P::Compare::member($next, 'url')) =~ /(\?.*)/;
+        my ($query) = value_of(member($next, 'url')) =~ /(\?.*)/;
         $url = "$base$query";
     }
     die "sandbox source: too many pages\n";
