@@ -55,7 +55,7 @@ static void check_target(check_t *check)
               "as in P2PTarget https://fhir.example.org/r4");
         return;
     }
-    error = p2p_uri_check_endpoint(check->p, spec->target, spec->allow_http);
+    error = p2p_uri_check_base(check->p, spec->target, spec->allow_http);
     if (error) {
         fault(check, "P2PTarget", apr_psprintf(check->p, "%s%s", error->sentence, spec->allow_http ? "" :
               "; http beyond loopback also takes P2PAllowHttp On"));

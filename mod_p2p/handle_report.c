@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The report of a job: each part that came, and each resource that did not go in. The servers' own words are
- * not for everyone. */
+/* The report of a job: each part that came, and each resource that did not go in, with the target's own words: it is
+ * for whoever may ask for the member's record itself. What belongs to somebody else is told by its type alone. */
 #include <apr_lib.h>
 #include <apr_strings.h>
 
@@ -32,6 +32,8 @@ static const struct {
     { "refused", "The target refused this resource." },
     { "other-patient", "This belongs to another patient and is never stored." },
     { "outcome", "The source says something about the search with it; it is not part of the record." },
+    { "not-fhir", "The source sent something that is no usable FHIR resource." },
+    { "too-large", "It is larger than what is taken." },
 };
 
 static const char *reason_of(const char *code)
@@ -81,13 +83,16 @@ static json_object *part_json(apr_pool_t *p, const p2p_part_t *part, const char 
 static json_object *rejected_json(const p2p_rejected_t *rejected)
 {
     json_object *doc = json_object_new_object();
+    int is_rejected = !strcmp(rejected->outcome, "rejected");
 
     p2p_json_add_int(doc, "request", rejected->request);
     p2p_json_add_int(doc, "part", rejected->part);
     p2p_json_add_str(doc, "outcome", rejected->outcome);
-    p2p_json_add_str(doc, "type", rejected->type);
+    p2p_json_add_str(doc, "type", *rejected->type ? rejected->type : NULL);
+    p2p_json_add_str(doc, "id", is_rejected && *rejected->source_id ? rejected->source_id : NULL);
     p2p_json_add_str(doc, "code", rejected->code);
     p2p_json_add_str(doc, "reason", reason_of(rejected->code));
+    p2p_json_add_str(doc, "detail", is_rejected && *rejected->detail ? rejected->detail : NULL);
     return doc;
 }
 

@@ -73,7 +73,13 @@ void p2p_buf_cat(p2p_buf_t *buf, ...)
     va_list texts;
 
     va_start(texts, buf);
-    while ((text = va_arg(texts, const char *)) != NULL) p2p_buf_puts(buf, text);
+    while ((text = va_arg(texts, const char *)) != NULL) {
+        apr_size_t len = strlen(text);
+
+        if (buf->cap - buf->len < len + 1 && !p2p_buf_reserve(buf, len)) continue;
+        memcpy(buf->data + buf->len, text, len + 1);
+        buf->len += len;
+    }
     va_end(texts);
 }
 

@@ -41,6 +41,9 @@ int p2p_uri_is_loopback(const p2p_uri_t *uri);
  * only for loopback)". */
 p2p_error_t *p2p_uri_check_endpoint(apr_pool_t *p, const char *text, int allow_http);
 
+/* The same for a URL that others are made from by adding a path: a query breaks the rule, too. */
+p2p_error_t *p2p_uri_check_base(apr_pool_t *p, const char *text, int allow_http);
+
 /* text without its trailing slashes, in p. */
 const char *p2p_uri_trim(apr_pool_t *p, const char *text);
 

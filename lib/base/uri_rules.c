@@ -77,6 +77,13 @@ p2p_error_t *p2p_uri_check_endpoint(apr_pool_t *p, const char *text, int allow_h
     return sentence ? p2p_error_make(p, P2P_E_INVALID, "bad-url", "%s", sentence) : NULL;
 }
 
+p2p_error_t *p2p_uri_check_base(apr_pool_t *p, const char *text, int allow_http)
+{
+    P2P_TRY(p2p_uri_check_endpoint(p, text, allow_http));
+    if (!strchr(text, '?')) return NULL;
+    return p2p_error_make(p, P2P_E_INVALID, "bad-url", "must be a URL without a query");
+}
+
 /* Is the segment a word of the interface (Patient, $everything, _history) and not an id? */
 static int is_word(const char *s, apr_size_t len)
 {

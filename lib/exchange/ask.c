@@ -95,7 +95,7 @@ static void attempt(asking_t *asking)
     asking->attempts++;
     error = p2p_http_fetch(asking->ask.http, asking->attempt_pool, &request, on_answer, asking, &asking->transfer);
     if (!error) return;
-    asking->error = error;
+    asking->error = p2p_error_copy(asking->pool, error);
     asking->timer = asking->ask.http->after(asking->ask.http, 0, on_timer, asking);
 }
 

@@ -49,12 +49,20 @@ struct p2p_exchange_t {
     const p2p_error_t *error;  /* what ends the job */
     int stopping, closed;
     apr_int64_t memory;        /* what this job adds to context->memory_used */
+    p2p_log_t log;             /* context's, with the job's number before each line */
 };
 
 static void pump(void *baton);
 static void begin(p2p_exchange_t *x);
 
 /* ---- Going on ---- */
+
+static void write_for_job(void *baton, p2p_log_level_t level, const char *line)
+{
+    const p2p_exchange_t *x = baton;
+
+    p2p_log(x->context->log, level, "job %" APR_INT64_T_FMT ": %s", x->job.id, line);
+}
 
 static apr_time_t monotonic(const p2p_exchange_t *x)
 {
@@ -72,7 +80,9 @@ static void kick_after(p2p_exchange_t *x, apr_interval_time_t delay)
 
 static void kick(void *baton)
 {
-    kick_after(baton, 0);
+    p2p_exchange_t *x = baton;
+
+    if (x->phase < ENDING) kick_after(x, 0);
 }
 
 static void fail(void *baton, const p2p_error_t *error)
@@ -157,14 +167,14 @@ static void make_sequence(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
     p2p_order_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved, x->context->spool,
-                                (apr_size_t)(spec->memory / WAITING_SHARE), x->context->log, fail, on_foreign, x};
+                                (apr_size_t)(spec->memory / WAITING_SHARE), &x->log, fail, on_foreign, x};
 
     x->sequence = p2p_order_make(x->stages, &set);
 }
 
 static void make_land(p2p_exchange_t *x)
 {
-    p2p_land_settings_t set = {x->context->db, x->context->spec->keyring, x->context->clock, x->context->log, &x->job,
+    p2p_land_settings_t set = {x->context->db, x->context->spec->keyring, x->context->clock, &x->log, &x->job,
                                x->context->owner, x->push, x->mapper, &x->seen, p2p_prepare_organization(x->prepare),
                                x->context->spec->versioned_references, fail, x};
 
@@ -173,7 +183,7 @@ static void make_land(p2p_exchange_t *x)
 
 static void make_pull(p2p_exchange_t *x)
 {
-    p2p_pull_settings_t set = {x->context->http, x->context->clock, x->context->log, x->token, x->server->fhir_endpoint,
+    p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, x->server->fhir_endpoint,
                                x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x};
 
     x->pull = p2p_pull_make(x->stages, &set);
@@ -186,17 +196,6 @@ static void recall_name(void *baton, apr_uint64_t urn, const p2p_named_t *named)
     p2p_exchange_t *x = baton;
 
     p2p_order_name(x->sequence, urn, named);
-}
-
-/* An order without the member's id has it still open in its URLs. */
-static const char *url_for_member(p2p_exchange_t *x, const char *url)
-{
-    static const char open_id[] = "{patientId}";
-    const char *found = strstr(url, open_id);
-
-    if (!found) return url;
-    return url_for_member(x, apr_pstrcat(x->pool, apr_pstrmemdup(x->pool, url, (apr_size_t)(found - url)),
-                                         x->order.source_patient, found + sizeof open_id - 1, NULL));
 }
 
 /* Takes up one part of a request that an earlier runner began. Returns 0 where all behind it is fetched with it. */
@@ -216,7 +215,7 @@ static int plan_part(p2p_exchange_t *x, const p2p_request_t *request, int number
         return 1;
     }
     if (part) p2p_pull_add(x->pull, request->kind, request->number, number, part->url, pages && last, 0);
-    else if (number == 0) p2p_pull_add(x->pull, request->kind, request->number, 0, url_for_member(x, request->url), pages, 0);
+    else if (number == 0) p2p_pull_add(x->pull, request->kind, request->number, 0, p2p_job_order_url(x->pool, request->url, x->order.source_patient), pages, 0);
     else if (before && *before->next_url) p2p_pull_add(x->pull, request->kind, request->number, number, before->next_url, 1, 0);
     return part && !last;
 }
@@ -295,7 +294,7 @@ static void finish(void *baton)
     if (!error)
         error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, status, x->error);
     again = error && error->kind == P2P_E_UNAVAILABLE;
-    if (error) p2p_log_error(x->context->log, P2P_LOG_WARN, "ending a job", error);
+    if (error) p2p_log_error(&x->log, P2P_LOG_WARN, "The end of the job is not noted", error);
     apr_pool_destroy(p);
     if (again) kick_after(x, DATABASE_AGAIN);
     else over(x);
@@ -457,13 +456,13 @@ static void prepare(p2p_exchange_t *x)
 {
     p2p_map_settings_t map = {x->server->id_namespace, x->server->fhir_endpoint, x->order.source_patient,
                               x->order.target_patient};
-    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->target_auth, NULL, NULL, on_member,
+    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->target_auth, &x->log, NULL, NULL, on_member,
                                   on_prepared, x};
 
     set_target_auth(x);
-    x->mapper = p2p_mapper_make(x->stages, &map);
+    x->mapper = p2p_mapper_make(x->pool, &map);
     x->token = p2p_token_make(x->pool, x->context->http, x->context->db, x->context->spec->keyring, x->context->clock,
-                              x->context->log, x->server, x->job.grant_id, x->context->owner);
+                              &x->log, x->server, x->job.grant_id, x->context->owner);
     set.token = x->token;
     set.mapper = x->mapper;
     x->prepare = p2p_prepare_begin(x->pool, &set);
@@ -490,6 +489,7 @@ p2p_exchange_t *p2p_exchange_begin(p2p_exchange_context_t *context, const p2p_jo
     apr_pool_create(&x->stages, pool);
     x->context = context;
     x->job = *job;
+    x->log = (p2p_log_t){context->log->level, write_for_job, x};
     x->ended = ended;
     x->baton = baton;
     begin(x);
@@ -527,9 +527,4 @@ void p2p_exchange_tick(p2p_exchange_t *exchange)
 int p2p_exchange_busy(const p2p_exchange_t *exchange)
 {
     return exchange->token && p2p_token_busy(exchange->token);
-}
-
-const p2p_job_t *p2p_exchange_job(const p2p_exchange_t *exchange)
-{
-    return &exchange->job;
 }

@@ -13,7 +13,7 @@
 typedef struct p2p_exchange_context_t {
     const p2p_spec_t *spec;
     const p2p_clock_t *clock;
-    const p2p_log_t *log;
+    const p2p_log_t *log;        /* not NULL */
     p2p_http_t *http;
     p2p_db_t *db;
     const char *owner;           /* this runner, as in its leases */
@@ -36,8 +36,5 @@ void p2p_exchange_tick(p2p_exchange_t *exchange);
 
 /* Is a token refresh in flight, that SIGTERM should wait for? */
 int p2p_exchange_busy(const p2p_exchange_t *exchange);
-
-/* The job it was begun with. */
-const p2p_job_t *p2p_exchange_job(const p2p_exchange_t *exchange);
 
 #endif

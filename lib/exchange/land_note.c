@@ -151,7 +151,7 @@ void p2p_land_flush(p2p_land_t *land)
                                note.rejected);
     if (!error) settle_counts(land);
     else if (error->kind == P2P_E_UNAVAILABLE) {
-        if (!land->away) p2p_log_error(land->set.log, P2P_LOG_WARN, "landing waits", error);
+        if (!land->away) p2p_log_error(land->set.log, P2P_LOG_WARN, "Landing waits for the database", error);
     } else land->set.failed(land->set.baton, error);
     land->away = error && error->kind == P2P_E_UNAVAILABLE;
     apr_pool_clear(p);

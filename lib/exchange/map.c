@@ -32,7 +32,7 @@ struct p2p_mapper_t {
     p2p_bases_t bases;
     apr_pool_t *pool;
     const char *endpoint, *source_patient, *target_patient;
-    const char *endpoint_json; /* as it stands between the quotes of a JSON string */
+    const char *source_begin, *identifier_begin; /* of what each resource gets, up to the endpoint */
     apr_uint64_t member_key; /* of the member's Patient at the source */
     type_t types[TYPES_MAX];
     unsigned type_count;
@@ -82,7 +82,8 @@ p2p_mapper_t *p2p_mapper_make(apr_pool_t *p, const p2p_map_settings_t *settings)
     mapper->pool = p;
     mapper->deriver = p2p_id_deriver_make(p, settings->id_namespace);
     mapper->endpoint = apr_pstrdup(p, settings->endpoint);
-    mapper->endpoint_json = json_text(p, settings->endpoint);
+    mapper->source_begin = apr_pstrcat(p, "\"source\":\"", json_text(p, settings->endpoint), "/", NULL);
+    mapper->identifier_begin = apr_pstrcat(p, "{\"system\":\"", json_text(p, settings->endpoint), "\",\"value\":\"", NULL);
     p2p_mapper_set_member(mapper, settings->source_patient);
     mapper->target_patient = apr_pstrdup(p, settings->target_patient);
     mapper->type_numbers = apr_hash_make(p);
@@ -251,8 +252,8 @@ static void draft_id(p2p_mapper_t *mapper)
 
 static void add_source_url(p2p_mapper_t *mapper)
 {
-    p2p_buf_cat(&mapper->text, "\"source\":\"", mapper->endpoint_json, "/", p2p_mapper_type(mapper, mapper->head.type), "/",
-                mapper->head.source_id, "\"", NULL);
+    p2p_buf_cat(&mapper->text, mapper->source_begin, p2p_mapper_type(mapper, mapper->head.type), "/", mapper->head.source_id, "\"",
+                NULL);
 }
 
 /* Where whole new members of the resource go: behind its id or resourceType. */
@@ -317,8 +318,7 @@ static void end_element(p2p_mapper_t *mapper, const p2p_array_t *array, draft_t 
 
 static void add_identifier(p2p_mapper_t *mapper)
 {
-    p2p_buf_cat(&mapper->text, "{\"system\":\"", mapper->endpoint_json, "\",\"value\":\"",
-                p2p_mapper_type(mapper, mapper->head.type), "/", mapper->head.source_id, "\"}", NULL);
+    p2p_buf_cat(&mapper->text, mapper->identifier_begin, p2p_mapper_type(mapper, mapper->head.type), "/", mapper->head.source_id, "\"}", NULL);
 }
 
 static void draft_identifier(p2p_mapper_t *mapper)
@@ -397,7 +397,7 @@ static void draft_link(p2p_mapper_t *mapper, const p2p_found_t *found, const p2p
         p2p_id_text(digest, id);
         link->key = p2p_id_key(digest);
         draft->cut = found->value.end - found->value.begin;
-        p2p_buf_puts(&mapper->text, "\"");
+        p2p_buf_add(&mapper->text, "\"", 1);
         p2p_buf_add(&mapper->text, ref->type, ref->type_len);
         p2p_buf_cat(&mapper->text, "/", id, "\"", NULL);
         end_draft(mapper, draft);

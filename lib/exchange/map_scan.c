@@ -16,33 +16,56 @@ typedef enum {
 #define IN_META_DROP 4
 #define PATIENT(n) ((n) << 4) /* 1 … 4 */
 
-/* By length, so that a name is compared with the few that are as long. */
+/* By name_t. No two of them have length and first letter in common: known_at tells the one that a name may be. */
 static const struct known_t {
     const char *name;
-    unsigned char len, flags;
-    unsigned char code;
+    unsigned char flags;
 } known[] = {
-    {"id", 2, IN_REFERENCE | IN_ATTACHMENT, N_ID},
-    {"for", 3, PATIENT(4), N_FOR}, {"url", 3, IN_ATTACHMENT, N_URL},
-    {"type", 4, IN_REFERENCE, N_TYPE}, {"meta", 4, 0, N_META}, {"data", 4, IN_ATTACHMENT, N_DATA},
-    {"size", 4, IN_ATTACHMENT, N_SIZE}, {"hash", 4, IN_ATTACHMENT, N_HASH}, {"link", 4, 0, N_LINK},
-    {"title", 5, IN_ATTACHMENT, N_TITLE},
-    {"source", 6, IN_META_DROP, N_SOURCE},
-    {"display", 7, IN_REFERENCE, N_DISPLAY}, {"subject", 7, PATIENT(1), N_SUBJECT},
-    {"patient", 7, PATIENT(2), N_PATIENT}, {"fullUrl", 7, 0, N_FULL_URL},
-    {"language", 8, IN_ATTACHMENT, N_LANGUAGE}, {"creation", 8, IN_ATTACHMENT, N_CREATION},
-    {"resource", 8, 0, N_RESOURCE},
-    {"reference", 9, IN_REFERENCE, N_REFERENCE}, {"extension", 9, IN_REFERENCE | IN_ATTACHMENT, N_EXTENSION},
-    {"versionId", 9, IN_META_DROP, N_VERSION_ID},
-    {"identifier", 10, IN_REFERENCE, N_IDENTIFIER},
-    {"lastUpdated", 11, IN_META_DROP, N_LAST_UPDATED}, {"contentType", 11, IN_ATTACHMENT, N_CONTENT_TYPE},
-    {"beneficiary", 11, PATIENT(3), N_BENEFICIARY},
-    {"resourceType", 12, 0, N_RESOURCE_TYPE},
-    {"modifierExtension", 17, 0, N_MODIFIER_EXTENSION},
-    {"", 255, 0, N_OTHER}};
+    [N_OTHER] = {"", 0},
+    [N_ID] = {"id", IN_REFERENCE | IN_ATTACHMENT},
+    [N_FOR] = {"for", PATIENT(4)},
+    [N_URL] = {"url", IN_ATTACHMENT},
+    [N_TYPE] = {"type", IN_REFERENCE},
+    [N_META] = {"meta", 0},
+    [N_DATA] = {"data", IN_ATTACHMENT},
+    [N_SIZE] = {"size", IN_ATTACHMENT},
+    [N_HASH] = {"hash", IN_ATTACHMENT},
+    [N_LINK] = {"link", 0},
+    [N_TITLE] = {"title", IN_ATTACHMENT},
+    [N_SOURCE] = {"source", IN_META_DROP},
+    [N_DISPLAY] = {"display", IN_REFERENCE},
+    [N_SUBJECT] = {"subject", PATIENT(1)},
+    [N_PATIENT] = {"patient", PATIENT(2)},
+    [N_FULL_URL] = {"fullUrl", 0},
+    [N_LANGUAGE] = {"language", IN_ATTACHMENT},
+    [N_CREATION] = {"creation", IN_ATTACHMENT},
+    [N_RESOURCE] = {"resource", 0},
+    [N_REFERENCE] = {"reference", IN_REFERENCE},
+    [N_EXTENSION] = {"extension", IN_REFERENCE | IN_ATTACHMENT},
+    [N_VERSION_ID] = {"versionId", IN_META_DROP},
+    [N_IDENTIFIER] = {"identifier", IN_REFERENCE},
+    [N_LAST_UPDATED] = {"lastUpdated", IN_META_DROP},
+    [N_CONTENT_TYPE] = {"contentType", IN_ATTACHMENT},
+    [N_BENEFICIARY] = {"beneficiary", PATIENT(3)},
+    [N_RESOURCE_TYPE] = {"resourceType", 0},
+    [N_MODIFIER_EXTENSION] = {"modifierExtension", 0}};
 
-/* Where names of each length begin in the table. */
-static const unsigned char known_at[18] = {27, 27, 0, 1, 3, 9, 10, 11, 15, 18, 21, 22, 25, 27, 27, 27, 27, 26};
+#define LETTER(c) ((c) - 'a')
+
+static const unsigned char known_at[18][26] = {
+    [2] = {[LETTER('i')] = N_ID},
+    [3] = {[LETTER('f')] = N_FOR, [LETTER('u')] = N_URL},
+    [4] = {[LETTER('t')] = N_TYPE, [LETTER('m')] = N_META, [LETTER('d')] = N_DATA, [LETTER('s')] = N_SIZE,
+           [LETTER('h')] = N_HASH, [LETTER('l')] = N_LINK},
+    [5] = {[LETTER('t')] = N_TITLE},
+    [6] = {[LETTER('s')] = N_SOURCE},
+    [7] = {[LETTER('d')] = N_DISPLAY, [LETTER('s')] = N_SUBJECT, [LETTER('p')] = N_PATIENT, [LETTER('f')] = N_FULL_URL},
+    [8] = {[LETTER('l')] = N_LANGUAGE, [LETTER('c')] = N_CREATION, [LETTER('r')] = N_RESOURCE},
+    [9] = {[LETTER('r')] = N_REFERENCE, [LETTER('e')] = N_EXTENSION, [LETTER('v')] = N_VERSION_ID},
+    [10] = {[LETTER('i')] = N_IDENTIFIER},
+    [11] = {[LETTER('l')] = N_LAST_UPDATED, [LETTER('c')] = N_CONTENT_TYPE, [LETTER('b')] = N_BENEFICIARY},
+    [12] = {[LETTER('r')] = N_RESOURCE_TYPE},
+    [17] = {[LETTER('m')] = N_MODIFIER_EXTENSION}};
 
 #define FOUND_MAX 200000 /* references in one resource */
 
@@ -65,14 +88,14 @@ typedef struct scan_t {
     frame_t frames[P2P_SCAN_DEPTH + 2]; /* by depth of what they hold: [1] is the resource itself */
 } scan_t;
 
-static const struct known_t *look_up(const char *name, apr_size_t len)
+static inline name_t look_up(const char *name, apr_size_t len)
 {
-    unsigned at = len < sizeof known_at ? known_at[len] : 27;
+    unsigned letter = (unsigned char)LETTER(name[0]);
+    name_t code;
 
-    for (; at < 27 && known[at].len == len; at++) {
-        if (known[at].name[0] == name[0] && memcmp(known[at].name, name, len) == 0) return &known[at];
-    }
-    return &known[27];
+    if (len >= sizeof known_at / sizeof *known_at || letter >= sizeof *known_at) return N_OTHER;
+    code = (name_t)known_at[len][letter];
+    return code != N_OTHER && memcmp(known[code].name, name, len) == 0 ? code : N_OTHER;
 }
 
 static apr_uint64_t hash(const char *text, apr_size_t len)
@@ -229,21 +252,22 @@ static void on_name(scan_t *scan, unsigned depth, apr_size_t begin, apr_size_t e
     const char *name = scan->bytes + begin + 1;
     apr_size_t len = end - begin - 2;
     int underscore = len > 1 && name[0] == '_';
-    const struct known_t *entry = look_up(name + underscore, len - underscore);
+    name_t entry = look_up(name + underscore, len - underscore), code = underscore ? N_OTHER : entry;
+    unsigned flags = known[entry].flags;
 
-    check_name(scan, frame, name, len, plain, underscore ? N_OTHER : entry->code);
+    check_name(scan, frame, name, len, plain, code);
     if (frame->has_reference && !frame->reference_next) frame->reference_next = begin;
-    frame->members &= entry->flags;
-    frame->member = underscore ? N_OTHER : entry->code;
-    frame->member_patient = underscore ? 0 : entry->flags >> 4;
+    frame->members &= (unsigned char)flags;
+    frame->member = (unsigned char)code;
+    frame->member_patient = underscore ? 0 : (unsigned char)(flags >> 4);
     frame->name_begin = begin;
-    if (entry->code == N_IDENTIFIER && !underscore) frame->has_identifier = 1;
+    if (code == N_IDENTIFIER) frame->has_identifier = 1;
     if (depth == 2 && frame->name == N_META && scan->frames[1].member == N_META) {
         p2p_findings_t *findings = scan->findings;
 
         if (findings->meta_count < P2P_META_MEMBERS_MAX) {
             findings->meta_members[findings->meta_count].span.begin = begin;
-            findings->meta_members[findings->meta_count].drop = (entry->flags & IN_META_DROP) != 0;
+            findings->meta_members[findings->meta_count].drop = (flags & IN_META_DROP) != 0;
         }
         findings->meta_count++;
     }
@@ -327,19 +351,6 @@ static void begin_scan(scan_t *scan)
     f->found_count = f->local_count = 0;
 }
 
-/* Depth and places are those within the resource. */
-static void take_token(scan_t *scan, p2p_scan_kind_t kind, unsigned depth, apr_size_t begin, apr_size_t end, int plain)
-{
-    switch (kind) {
-    case P2P_SCAN_NAME: on_name(scan, depth, begin, end, plain); break;
-    case P2P_SCAN_OBJECT:
-    case P2P_SCAN_ARRAY: begin_container(scan, depth, begin, kind == P2P_SCAN_OBJECT); break;
-    case P2P_SCAN_OBJECT_END: end_object(scan, depth + 1); /* fall through */
-    case P2P_SCAN_ARRAY_END: end_value(scan, kind, depth, scan->frames[depth + 1].begin, end); break;
-    default: end_value(scan, kind, depth, begin, end);
-    }
-}
-
 static p2p_error_t *not_fhir(apr_pool_t *p, const char *why)
 {
     return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "a resource is not FHIR: %s", why);
@@ -362,33 +373,11 @@ static p2p_error_t *end_scan(scan_t *scan, apr_pool_t *p)
     return NULL;
 }
 
-/* ---- All of a resource at once ---- */
-
-static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
-{
-    scan_t *scan = baton;
-
-    take_token(scan, token->kind, token->depth, (apr_size_t)token->begin, (apr_size_t)token->end, token->plain);
-    return scan->wrong ? not_fhir(scan->pool, scan->wrong) : NULL;
-}
-
-p2p_error_t *p2p_map_scan(p2p_findings_t *findings, const char *bytes, apr_size_t len, apr_pool_t *p)
-{
-    scan_t scan;
-
-    scan.findings = findings;
-    scan.bytes = bytes;
-    scan.pool = p;
-    begin_scan(&scan);
-    P2P_TRY(p2p_scan_all(bytes, len, on_token, &scan, p));
-    return end_scan(&scan, p);
-}
-
 /* ---- Token by token ---- */
 
 struct p2p_map_scanner_t {
-    p2p_findings_t findings;
     scan_t scan;
+    p2p_findings_t findings;
 };
 
 static apr_status_t free_scanner(void *data)
@@ -405,27 +394,70 @@ p2p_map_scanner_t *p2p_map_scanner_make(apr_pool_t *p)
 
     memset(&scanner->findings, 0, sizeof scanner->findings);
     scanner->scan.findings = &scanner->findings;
-    scanner->scan.pool = p;
     begin_scan(&scanner->scan);
     apr_pool_cleanup_register(p, scanner, free_scanner, apr_pool_cleanup_null);
     return scanner;
 }
 
+static inline void take_token(scan_t *scan, const p2p_scan_token_t *token, unsigned depth, apr_uint64_t origin)
+{
+    apr_size_t begin = (apr_size_t)(token->begin - origin), end = (apr_size_t)(token->end - origin);
+
+    switch (token->kind) {
+    case P2P_SCAN_NAME:
+        on_name(scan, depth, begin, end, token->plain);
+        return;
+    case P2P_SCAN_OBJECT:
+    case P2P_SCAN_ARRAY:
+        begin_container(scan, depth, begin, token->kind == P2P_SCAN_OBJECT);
+        return;
+    case P2P_SCAN_OBJECT_END:
+        end_object(scan, depth + 1); /* fall through */
+    case P2P_SCAN_ARRAY_END:
+        begin = scan->frames[depth + 1].begin;
+        break;
+    default:
+        break;
+    }
+    end_value(scan, token->kind, depth, begin, end);
+}
+
 void p2p_map_scanner_token(void *scanner, const p2p_scan_token_t *token, unsigned depth, apr_uint64_t origin, const char *resource)
 {
-    scan_t *scan = &((p2p_map_scanner_t *)scanner)->scan;
+    scan_t *scan = scanner; /* its first member */
 
     if (depth == 0 && token->kind == P2P_SCAN_OBJECT) begin_scan(scan);
     if (scan->wrong) return;
     scan->bytes = resource;
-    take_token(scan, token->kind, depth, (apr_size_t)(token->begin - origin), (apr_size_t)(token->end - origin),
-               token->plain);
+    take_token(scan, token, depth, origin);
 }
 
 p2p_error_t *p2p_map_scanner_end(p2p_map_scanner_t *scanner, apr_pool_t *p, const p2p_findings_t **findings)
 {
     *findings = &scanner->findings;
     return end_scan(&scanner->scan, p);
+}
+
+/* ---- All of a resource at once ---- */
+
+static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
+{
+    scan_t *scan = baton;
+
+    p2p_map_scanner_token(scan, token, token->depth, 0, scan->bytes);
+    return scan->wrong ? not_fhir(scan->pool, scan->wrong) : NULL;
+}
+
+p2p_error_t *p2p_map_scan(p2p_findings_t *findings, const char *bytes, apr_size_t len, apr_pool_t *p)
+{
+    scan_t scan;
+
+    scan.findings = findings;
+    scan.bytes = bytes;
+    scan.pool = p;
+    begin_scan(&scan);
+    P2P_TRY(p2p_scan_all(bytes, len, on_token, &scan, p));
+    return end_scan(&scan, p);
 }
 
 void p2p_findings_free(p2p_findings_t *findings)

@@ -218,7 +218,7 @@ static void spool(p2p_order_t *order, p2p_resource_t *resource)
     if (!order->set.spool || !resource->splices || p2p_order_waiting(order) < order->set.waiting_bytes) return;
     apr_pool_clear(order->scratch);
     if (p2p_resource_spool(resource, order->set.spool, order->scratch, &error)) order->bytes -= before - resource->size;
-    else if (error && error->kind == P2P_E_INTERNAL) p2p_log_error(order->set.log, P2P_LOG_ERROR, "what waits", error);
+    else if (error && error->kind == P2P_E_INTERNAL) p2p_log_error(order->set.log, P2P_LOG_ERROR, "What waits stays in memory", error);
 }
 
 static verdict_t unresolved(p2p_order_t *order, p2p_resource_t *resource, p2p_link_t *link)

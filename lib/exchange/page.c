@@ -45,6 +45,7 @@ static void end_attempt(p2p_page_t *page)
     p2p_buf_clear(&page->refusal);
     if (page->attempt_pool) apr_pool_destroy(page->attempt_pool);
     page->attempt_pool = NULL;
+    page->head_fields = NULL;
     page->error = NULL;
     page->paused = 0;
 }
@@ -150,7 +151,6 @@ static void retry(p2p_page_t *page)
     apr_interval_time_t delay = p2p_retry_delay(page->attempts, page->head_fields, pull->set.clock->now(pull->set.clock->baton));
 
     end_attempt(page);
-    page->head_fields = NULL;
     page->timer = pull->set.http->after(pull->set.http, delay, on_timer, page);
 }
 

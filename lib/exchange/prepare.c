@@ -14,7 +14,7 @@
 
 struct p2p_prepare_t {
     p2p_prepare_settings_t set;
-    apr_pool_t *pool;
+    apr_pool_t *pool, *asking; /* asking dies first: what is asked is cancelled with it */
     const char *organization, *task_id;
     int step, has_task, task_saved, requester_is_resource;
     apr_time_t authored;
@@ -48,7 +48,7 @@ static void ask_target(p2p_prepare_t *prepare, const char *method, const char *p
                      apr_pstrcat(prepare->pool, spec->target, "/", path, NULL), body, len, prepare->set.target_auth,
                      spec->target_connections};
 
-    p2p_ask(prepare->pool, &ask, fn, prepare);
+    p2p_ask(prepare->asking, &ask, fn, prepare);
 }
 
 /* What a peer that does not do what is asked leads to. */
@@ -119,7 +119,7 @@ static void on_source_token(void *baton, const char *access_token, const char *p
         return;
     }
     prepare->source_auth.bearer = apr_pstrdup(prepare->pool, access_token);
-    p2p_ask(prepare->pool, &ask, on_answer, prepare);
+    p2p_ask(prepare->asking, &ask, on_answer, prepare);
 }
 
 static void ask_metadata(p2p_prepare_t *prepare)
@@ -224,7 +224,7 @@ static p2p_error_t *answer_task(p2p_prepare_t *prepare, int status, const char *
         lost = p2p_prepare_save_task(prepare, prepare->pool);
         return lost && lost->kind != P2P_E_UNAVAILABLE ? lost : NULL;
     }
-    p2p_log_error(context->log, P2P_LOG_WARN, "job goes on without a Task",
+    p2p_log_error(prepare->set.log, P2P_LOG_WARN, "It goes on without a Task",
                   trouble(prepare, "target-refuses", "writing the Task to the target", status, body, len, error));
     return NULL;
 }
@@ -257,6 +257,7 @@ p2p_prepare_t *p2p_prepare_begin(apr_pool_t *p, const p2p_prepare_settings_t *se
 
     prepare->set = *settings;
     prepare->pool = p;
+    apr_pool_create(&prepare->asking, p);
     prepare->authored = settings->job->create_time;
     prepare->organization = p2p_id_derive(p, p2p_id_deriver_make(p, settings->server->id_namespace), "payer", "Organization");
     prepare->task_id = p2p_id_derive(p, p2p_id_deriver_make(p, settings->job->uuid), "Task", "job");
@@ -287,7 +288,7 @@ static void on_task_ended(void *baton, int status, const char *body, apr_size_t 
     p2p_prepare_t *prepare = baton;
 
     if (error || (status != 200 && status != 201))
-        p2p_log_error(prepare->set.context->log, P2P_LOG_WARN, "the job's Task keeps its old status",
+        p2p_log_error(prepare->set.log, P2P_LOG_WARN, "Its Task keeps its old status",
                       trouble(prepare, "target-refuses", "writing the Task to the target", status, body, len, error));
     prepare->ended(prepare->ended_baton);
 }
@@ -295,6 +296,8 @@ static void on_task_ended(void *baton, int status, const char *body, apr_size_t 
 void p2p_prepare_end_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
                           void (*done)(void *baton), void *baton)
 {
+    p2p_token_cancel(prepare->set.token);
+    apr_pool_clear(prepare->asking);
     prepare->ended = done;
     prepare->ended_baton = baton;
     if (prepare->has_task) put_task(prepare, status, reason, counts, on_task_ended);

@@ -16,6 +16,7 @@ typedef struct p2p_prepare_settings_t {
     const p2p_job_order_t *order;
     const p2p_oidc_server_t *server;
     const p2p_http_auth_t *target_auth;
+    const p2p_log_t *log;
     p2p_token_t *token;
     p2p_mapper_t *mapper; /* learns the source's bases */
     /* The order names no source patient, and this is what the token answer names. An error ends the job. */
@@ -35,7 +36,7 @@ const char *p2p_prepare_organization(const p2p_prepare_t *prepare);
  * p2p_job_set_task, made in p. */
 p2p_error_t *p2p_prepare_save_task(p2p_prepare_t *prepare, apr_pool_t *p);
 
-/* Brings the Task to its last status; done is called when that is settled, however it ended (at once where the target has no Task).
+/* Ends the preparation where it is under way, and brings the Task to its last status; done is called when that is settled, however it ended (at once where the target has no Task).
  * counts may be NULL. */
 void p2p_prepare_end_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
                           void (*done)(void *baton), void *baton);

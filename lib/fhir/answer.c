@@ -64,7 +64,7 @@ static void on_response_string(const reader_t *reader, const char *text, apr_siz
     p2p_answer_entry_t *entry = last(reader);
 
     if (named(reader, "status") && len >= 3) {
-        entry->status = apr_isdigit(text[0]) && apr_isdigit(text[1]) && apr_isdigit(text[2])
+        entry->status = apr_isdigit(text[0]) && apr_isdigit(text[1]) && apr_isdigit(text[2]) && (len == 3 || !apr_isdigit(text[3]))
                         ? (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0') : 0;
     } else if (named(reader, "location") && has(text, len, "/_history")) entry->version = version_of(text, len);
     else if (named(reader, "etag") && !entry->version) entry->version = version_of(text, len);

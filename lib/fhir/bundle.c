@@ -81,7 +81,7 @@ static span_t span_of(const p2p_scan_token_t *token)
 
 static member_t member_of(const p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)
 {
-    static const struct { const char *name; member_t member; } known[] = {
+    static const struct { const char *name; member_t member; } known[] = { /* by what is asked for most */
         {"resourceType", M_RESOURCE_TYPE}, {"type", M_TYPE}, {"total", M_TOTAL}, {"link", M_LINK}, {"entry", M_ENTRY},
         {"fullUrl", M_FULL_URL}, {"resource", M_RESOURCE}, {"search", M_SEARCH}, {"mode", M_MODE},
         {"relation", M_RELATION}, {"url", M_URL}};

@@ -14,7 +14,7 @@ int p2p_is_fhir_id(const char *text, apr_size_t len)
 {
     apr_size_t i;
 
-    if (len < 1 || len > 64) return 0;
+    if (len < 1 || len > 64 || (text[0] == '.' && (len == 1 || (len == 2 && text[1] == '.')))) return 0;
     for (i = 0; i < len; i++) {
         if (!apr_isalnum(text[i]) && text[i] != '-' && text[i] != '.') return 0;
     }

@@ -20,15 +20,15 @@ typedef struct memo_t {
 struct p2p_id_deriver_t {
     memo_t memo[MEMO_SLOTS];
     EVP_MD *sha256;
-    EVP_MD_CTX *prefix; /* has hashed the namespace and LF */
     EVP_MD_CTX *work;
+    const char *prefix; /* the namespace and LF */
+    apr_size_t prefix_len;
 };
 
 static apr_status_t free_deriver(void *data)
 {
     p2p_id_deriver_t *deriver = data;
 
-    EVP_MD_CTX_free(deriver->prefix);
     EVP_MD_CTX_free(deriver->work);
     EVP_MD_free(deriver->sha256);
     return APR_SUCCESS;
@@ -45,20 +45,19 @@ p2p_id_deriver_t *p2p_id_deriver_make(apr_pool_t *p, const char *id_namespace)
     p2p_id_deriver_t *deriver = apr_pcalloc(p, sizeof *deriver);
 
     deriver->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    deriver->prefix = EVP_MD_CTX_new();
     deriver->work = EVP_MD_CTX_new();
-    demand(deriver->sha256 && deriver->prefix && deriver->work);
+    deriver->prefix = apr_pstrcat(p, id_namespace, "\n", NULL);
+    deriver->prefix_len = strlen(deriver->prefix);
+    demand(deriver->sha256 && deriver->work);
     apr_pool_cleanup_register(p, deriver, free_deriver, apr_pool_cleanup_null);
-    demand(EVP_DigestInit_ex2(deriver->prefix, deriver->sha256, NULL));
-    demand(EVP_DigestUpdate(deriver->prefix, id_namespace, strlen(id_namespace)));
-    demand(EVP_DigestUpdate(deriver->prefix, "\n", 1));
     return deriver;
 }
 
 static void derive(p2p_id_deriver_t *deriver, const char *type, apr_size_t type_len, const char *id, apr_size_t id_len,
                    unsigned char digest[P2P_DIGEST_BYTES])
 {
-    demand(EVP_MD_CTX_copy_ex(deriver->work, deriver->prefix));
+    demand(EVP_DigestInit_ex2(deriver->work, deriver->sha256, NULL));
+    demand(EVP_DigestUpdate(deriver->work, deriver->prefix, deriver->prefix_len));
     demand(EVP_DigestUpdate(deriver->work, type, type_len));
     demand(EVP_DigestUpdate(deriver->work, "/", 1));
     demand(EVP_DigestUpdate(deriver->work, id, id_len));

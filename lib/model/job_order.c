@@ -113,15 +113,15 @@ static void read_access(reader_t *reader, json_object *source)
                     "is required, since this payer's token answers do not tell it");
 }
 
-static const char *with_patient(reader_t *reader, const char *url)
+const char *p2p_job_order_url(apr_pool_t *p, const char *url, const char *source_patient)
 {
-    const char *result = "", *id = p2p_uri_encode(reader->p, reader->order->source_patient), *found;
+    const char *result = "", *id = p2p_uri_encode(p, source_patient), *found;
 
     if (!*id) return url;
     for (; (found = strstr(url, PATIENT)); url = found + strlen(PATIENT)) {
-        result = apr_pstrcat(reader->p, result, apr_pstrmemdup(reader->p, url, found - url), id, NULL);
+        result = apr_pstrcat(p, result, apr_pstrmemdup(p, url, found - url), id, NULL);
     }
-    return apr_pstrcat(reader->p, result, url, NULL);
+    return apr_pstrcat(p, result, url, NULL);
 }
 
 static int has_scheme(const char *url)
@@ -142,7 +142,7 @@ static void add_url(reader_t *reader, const place_t *place, const char *url)
         fault(reader, place, "must not be longer than 4096 bytes");
         return;
     }
-    url = with_patient(reader, url);
+    url = p2p_job_order_url(reader->p, url, reader->order->source_patient);
     if (!has_scheme(url)) {
         if (!strncmp(url, "//", 2)) {
             fault(reader, place, "must be a URL under the FHIR endpoint");

@@ -43,11 +43,14 @@ static const char *required(reader_t *reader, const char *name, apr_size_t max)
     return text(reader, name, max);
 }
 
+static void check(reader_t *reader, const char *name, const p2p_error_t *error)
+{
+    if (error) p2p_field_error(reader->errors, reader->prefix, name, "%s", error->sentence);
+}
+
 static void check_url(reader_t *reader, const char *name, const char *url)
 {
-    p2p_error_t *error = *url ? p2p_uri_check_endpoint(reader->p, url, reader->allow_http) : NULL;
-
-    if (error) p2p_field_error(reader->errors, reader->prefix, name, "%s", error->sentence);
+    check(reader, name, *url ? p2p_uri_check_endpoint(reader->p, url, reader->allow_http) : NULL);
 }
 
 /* An issuer and an endpoint have a path at most: other URLs are made by adding to it. */
@@ -55,9 +58,7 @@ static const char *base_url(reader_t *reader, const char *name)
 {
     const char *url = required(reader, name, URL_MAX);
 
-    check_url(reader, name, url);
-    if (strchr(url, '?')) p2p_field_error(reader->errors, reader->prefix, name,
-                                          "must be a URL without a query");
+    check(reader, name, *url ? p2p_uri_check_base(reader->p, url, reader->allow_http) : NULL);
     return p2p_uri_trim(reader->p, url);
 }
 

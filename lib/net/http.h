@@ -16,7 +16,7 @@ typedef struct p2p_http_timer_t p2p_http_timer_t;
 /* What a body callback says. */
 typedef enum {
     P2P_HTTP_GO,    /* taken: send more */
-    P2P_HTTP_PAUSE, /* taken, but no more until p2p_http_resume */
+    P2P_HTTP_PAUSE, /* taken, but no more until resume */
     P2P_HTTP_STOP   /* end the transfer: done is called with what error the request holds, or "stopped" */
 } p2p_http_flow_t;
 
@@ -59,14 +59,14 @@ typedef struct p2p_http_request_t {
     /* Always called exactly once, from the loop, never from within p2p_http_start. error is NULL when an
      * answer came whole, whatever its status; status is 0 where none came. Errors: P2P_E_UNAVAILABLE
      * "unreachable", "cut-short", "stalled", "timed-out", "tls-refused"; P2P_E_INVALID "too-large";
-     * "stopped". Not called after p2p_http_cancel. */
+     * "stopped". Not called after cancel. */
     void (*done)(void *baton, int status, const p2p_error_t *error);
 } p2p_http_request_t;
 
 struct p2p_http_t {
     /* Starts a request; the request's strings are copied, its body and baton must live until done or cancel.
-     * Errors: P2P_E_INVALID "bad-url" or "bad-field" (CR, LF or NUL in a field). HTTP/1.1 or 2, never
-     * multiplexed. Redirects are not followed. */
+     * Errors: P2P_E_INVALID "bad-url" or "bad-field" (CR, LF or NUL in a field). HTTP/1.1.
+     * Redirects are not followed. The error lives until the next poll. */
     p2p_error_t *(*start)(p2p_http_t *http, const p2p_http_request_t *request, p2p_http_transfer_t **transfer);
     void (*resume)(p2p_http_transfer_t *transfer);
     /* Ends it without done; its memory is gone. From a callback of the same transfer use P2P_HTTP_STOP

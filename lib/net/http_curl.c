@@ -141,7 +141,7 @@ static p2p_error_t *loop_start(p2p_http_t *http, const p2p_http_request_t *reque
     if (!error) error = check_fields(pool, request->fields);
     if (!error) error = check_auth(pool, request->auth);
     if (error) {
-        error = p2p_error_copy(loop->pool, error);
+        error = p2p_error_copy(loop->errors, error);
         apr_pool_destroy(pool);
         return error;
     }
@@ -305,7 +305,7 @@ static void resume_paused(p2p_curl_loop_t *loop)
 
 static p2p_error_t *curl_failed(p2p_curl_loop_t *loop, CURLMcode code)
 {
-    return p2p_error_make(loop->pool, P2P_E_INTERNAL, "curl-failed", "The HTTP library failed: %s.",
+    return p2p_error_make(loop->errors, P2P_E_INTERNAL, "curl-failed", "The HTTP library failed: %s.",
                           curl_multi_strerror(code));
 }
 
@@ -395,6 +395,7 @@ static p2p_error_t *loop_poll(p2p_http_t *http, int wake_fd, apr_interval_time_t
     int ready = 0;
 
     if (woken) *woken = 0;
+    apr_pool_clear(loop->errors);
     launch_waiting(loop);
     resume_paused(loop);
     reap_gone(loop);
@@ -447,6 +448,7 @@ p2p_error_t *p2p_http_curl_make(apr_pool_t *p, const p2p_http_curl_settings_t *s
         return p2p_error_make(p, P2P_E_INTERNAL, "curl-failed", "The HTTP library cannot be started.");
     loop->http = (p2p_http_t){loop_start, loop_resume, loop_cancel, loop_after, p2p_timers_cancel, loop_poll};
     loop->pool = p;
+    apr_pool_create(&loop->errors, p);
     loop->clock = clock;
     loop->settings = *settings;
     loop->timers = p2p_timers_make(p);

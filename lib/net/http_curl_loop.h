@@ -55,6 +55,7 @@ struct p2p_curl_origin_t {
 struct p2p_curl_loop_t {
     p2p_http_t http; /* first: a p2p_http_t is one of these */
     apr_pool_t *pool;
+    apr_pool_t *errors; /* of starts and polls that failed; cleared by the next poll */
     const p2p_clock_t *clock;
     p2p_http_curl_settings_t settings;
     CURLM *multi;

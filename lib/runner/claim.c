@@ -2,7 +2,6 @@
 /* Jobs from the queue into exchanges, and back. */
 #include "runner/claim.h"
 #include <malloc.h>
-#include <string.h>
 
 typedef struct claim_t claim_t;
 struct claim_t {
@@ -58,14 +57,6 @@ static void begin(p2p_claims_t *claims, apr_pool_t *pool, p2p_job_t *job)
     claim->exchange = p2p_exchange_begin(claims->context, job, on_ended, claim);
 }
 
-/* A job of a kind that only a newer program knows goes back, and so it is not claimed again at once. */
-static p2p_error_t *give_back(p2p_claims_t *claims, apr_pool_t *p, const p2p_job_t *job)
-{
-    p2p_log(claims->context->log, P2P_LOG_WARN, "job %" APR_INT64_T_FMT " is of a kind that this program does not know (%s); "
-            "a newer p2p-runner is needed", job->id, job->kind);
-    return p2p_job_release(claims->context->db, p, job, claims->context->owner);
-}
-
 static p2p_error_t *take_one(p2p_claims_t *claims, apr_pool_t *p, int *taken)
 {
     const p2p_exchange_context_t *context = claims->context;
@@ -75,10 +66,6 @@ static p2p_error_t *take_one(p2p_claims_t *claims, apr_pool_t *p, int *taken)
 
     apr_pool_create(&pool, claims->pool);
     error = p2p_job_claim(context->db, pool, context->spec->target, context->owner, &job);
-    if (!error && job && strcmp(job->kind, "p2p-exchange")) {
-        error = give_back(claims, pool, job);
-        job = NULL;
-    }
     *taken = !error && job;
     if (*taken) {
         begin(claims, pool, job);

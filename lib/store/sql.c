@@ -26,6 +26,9 @@
 /* A job is nobody's when its owner has no row of its own among the runners, or one whose lease ran out. */
 #define NOBODYS "NOT EXISTS (SELECT 1 FROM p2p_runner r WHERE r.owner = j.lease_owner AND r.lease_until > {now})"
 
+/* Jobs of other kinds are left to programs that know them. */
+#define KNOWN "j.kind = 'p2p-exchange'"
+
 /* What every write of a running job repeats. */
 #define FENCE "id = %lld AND lease_owner = %s AND lease_epoch = %lld AND status IN ('STARTED', 'STOPPING')"
 
@@ -158,11 +161,12 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_JOB_CLAIM] = {"p2p_job_claim",
         "UPDATE p2p_job SET status = 'STARTED', " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE "
         "j.target = %s "
-        "AND j.status = 'STARTING' AND j.oidc_server_id = %lld ORDER BY j.id LIMIT 1 {skip_locked}) "
+        "AND j.status = 'STARTING' AND j.oidc_server_id = %lld AND " KNOWN " ORDER BY j.id LIMIT 1 {skip_locked}) "
         "RETURNING " JOB_COLUMNS, "ssi", 27},
     [P2P_SQL_JOB_TAKE_OVER] = {"p2p_job_take_over",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE j.target = %s "
-        "AND j.status = 'STARTED' AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 {skip_locked}) "
+        "AND j.status = 'STARTED' AND " KNOWN " AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 "
+        "{skip_locked}) "
         "RETURNING " JOB_COLUMNS, "ss", 27},
     /* Those that somebody wants stopped first. */
     [P2P_SQL_JOB_ORPHANS] = {"p2p_job_orphans",

@@ -159,8 +159,8 @@ sub test_report {
     is_deeply([@$part{qw(request part retrieved written duplicate skipped rejected bytes)}], [0, 3, 5, 1, 1, 1, 2, 99], '... a part with its counts');
     is_deeply([@$part{qw(receivedTime mappedTime landedTime)}], [map { "2023-11-14T22:13:$_" } '20.123Z', '21.000Z', '22.000Z'], '... and its times');
     is_deeply($page->{resources}[0],
-        { request => 0, part => 7, outcome => 'rejected', type => 'Observation', code => 'refused', reason => 'The target refused this resource.' },
-        '... a resource with the reason, without the server\'s words');
+        { request => 0, part => 7, outcome => 'rejected', type => 'Observation', id => undef, code => 'refused', reason => 'The target refused this resource.', detail => undef },
+        '... a resource with the reason');
     is($page->{resources}[3]{reason}, undef, '... or without one that is known');
     my $second = $api->get($page->{next})->{json};
     is_deeply([scalar @{ $second->{parts} }, scalar @{ $second->{resources} }, $second->{next}], [100, 1, "$path/report?page=3"], 'the second page');

@@ -64,7 +64,7 @@ my %CASES = (
     'status-100'      => { transaction => status('"100 Continue"'), code => 'resources-rejected', rejected => $RESOURCES },
     'status-302'      => { transaction => status('"302 Found"'), code => 'resources-rejected', rejected => $RESOURCES },
     'status-999'      => { transaction => status('"999"'), code => 'resources-rejected', rejected => $RESOURCES },
-    'status-long'     => { transaction => status('"' . '2' x 100_000 . '"'), code => qr/^(?:resources-rejected|too-large)$/ },
+    'status-long'     => { transaction => status('"' . '2' x 100_000 . '"'), code => 'resources-rejected', rejected => $RESOURCES },
     'status-array'    => { transaction => status('["201"]'), code => 'resources-rejected', rejected => $RESOURCES },
     'status-deep'     => { transaction => each_entry(sub { '{"response":{"x":{"status":"201"}}}' }), code => 'resources-rejected', rejected => $RESOURCES },
     'status-resource' => { transaction => each_entry(sub { '{"resource":{"response":{"status":"201"}}}' }), code => 'resources-rejected', rejected => $RESOURCES },
@@ -117,7 +117,11 @@ sub answer {
     return $r->reply(404, '{}');
 }
 
-sub case_of { my ($text) = @_; return $text =~ m{(?:/|target-|https://)([a-z0-9-]+?)(?:/fhir/|\.example|-t\b)} ? $CASES{$1} // {} : {} }
+sub case_of {
+    my ($text) = @_;
+    my ($name) = map { $text =~ $_ ? $1 : () } qr{target-([a-z0-9-]+)-t\b}, qr{/([a-z0-9-]+)/fhir/}, qr{https://([a-z0-9-]+)\.example};
+    return $CASES{ $name // '' } // {};
+}
 
 sub answer_as_target {
     my ($r) = @_;

@@ -39,6 +39,7 @@ my @MEMBERS = (
 my $dir   = tempdir('p2p-interop-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $begun = time;
 my ($source, $target, $sandbox, $httpd, $api, %pid);
+END { undef $httpd }    # ends it, whatever happened
 
 # Runs a step and tells how long it took.
 sub timed {

@@ -67,13 +67,14 @@ sanitized() {
         ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=86 UBSAN_OPTIONS=print_stacktrace=1 "$@"
 }
 
-# The runner of these tests runs under valgrind; a memory fault or a leak ends it with code 87.
+VALGRIND='valgrind -q --error-exitcode=87 --leak-check=full --errors-for-leak-kinds=definite'
+
+# The runner of these tests runs under valgrind; what it has to say is held by t/valgrind/runner_logs.t, which comes last.
 valgrind_runner() {
     local wrapper=$RUN/build/p2p-runner-valgrind
     cat >"$wrapper" <<TEXT
 #!/bin/sh
-exec valgrind -q --error-exitcode=87 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=yes \\
-    --log-file='$RUN/valgrind/runner.%p.log' '$RUN/build/p2p-runner' "\$@"
+exec $VALGRIND --child-silent-after-fork=yes --log-file='$RUN/valgrind/runner.%p.log' '$RUN/build/p2p-runner' "\$@"
 TEXT
     chmod 755 "$wrapper"
     rm -rf "$RUN/valgrind"
@@ -104,7 +105,8 @@ run_tests() {
     say "Building with ASan and UBSan ($RUN/build-sanitized)"
     build "$RUN/build-sanitized" --enable-sanitizers --disable-werror CFLAGS='-g -O1' -- build-tests
     stage sanitized sanitized t/run "${SANITIZED_FOLDERS[@]}"
-    stage valgrind valgrind_runner t/run t/valgrind/unit.t t/exchange/twice.t t/exchange/requests.t t/valgrind/runner_logs.t
+    stage valgrind-unit with_build "$RUN/build" env P2P_TEST_EXEC="$VALGRIND" P2P_TEST_JOBS="$(nproc)" t/run t/unit
+    stage valgrind valgrind_runner t/run t/exchange/twice.t t/exchange/requests.t t/valgrind/runner_logs.t
     stage interop with_build "$RUN/build" t/run t/interop
     finish
 }

@@ -14,6 +14,9 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $PATIENCE = $ENV{P2P_SANITIZED} || $ENV{P2P_VALGRIND_LOGS} ? 600 : 120;    # seconds until a job that does not end is given up
+# A test that is ended by a signal takes its servers with it.
+$SIG{$_} //= sub { exit 1 } for qw(HUP INT PIPE TERM);
+
 my $RUNNING  = qr/^(?:STARTING|STARTED|STOPPING)$/;
 
 # Sources of a sandbox: what P2P::Sandbox takes as payers, with tokens demanded and a client that may refresh them.

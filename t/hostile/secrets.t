@@ -1,0 +1,251 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+# Tokens, secrets, members' ids and what their records hold: at the chattiest log level, whatever goes wrong, none of it is in a log, a process list, an
+# environment, the spool, an answer or, unsealed, in the database.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use JSON::PP;
+use MIME::Base64 qw(encode_base64);
+use P2P::Compare;
+use P2P::Databases;
+use P2P::Exchange;
+use P2P::Hostile;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $WORD = 'PLANTED';    # all that must not be seen has it in it
+my $SLOW = $ENV{P2P_SANITIZED} || $ENV{P2P_VALGRIND_LOGS} ? 10 : 1;
+
+# The word in base64, at each of the three places that it may begin at: what does not depend on its neighbours.
+my @SHAPES = ($WORD, unpack('H*', $WORD), map { substr encode_base64('x' x $_ . $WORD, ''), (0, 2, 3)[$_], 8 } 0 .. 2);
+
+sub resource { my ($type, $id, $more) = @_; return qq({"resource":{"resourceType":"$type","id":"$id"$more}}) }
+
+sub page {
+    my ($name, $next, @more) = @_;
+    my $patient = "$WORD-patient-$name";
+    my $link = $next ? qq("link":[{"relation":"next","url":"$next"}],) : '';
+    return qq({"resourceType":"Bundle","type":"searchset",$link"entry":[)
+        . join(',', resource('Patient', $patient, qq(,"name":[{"family":"$WORD-family"}])), resource('Observation', "$WORD-observation", qq(,"subject":{"reference":"Patient/$patient"},"valueString":"$WORD-value")),
+            resource('Patient', "$WORD-somebody-else", ''), @more) . ']}';
+}
+
+# An OperationOutcome that says all it was asked.
+sub echo {
+    my ($r) = @_;
+    my $text = "$r->{method} $r->{path} " . join(' ', %{ $r->{headers} }) . " $r->{body}";
+    return JSON::PP->new->utf8->encode({ resourceType => 'OperationOutcome', error => 'invalid_request', error_description => $text,
+        issue => [{ severity => 'error', code => 'invalid', diagnostics => $text, details => { text => $text } }] });
+}
+
+sub refuses { my ($status) = @_; return sub { my ($r) = @_; $r->reply($status, echo($r), 'Retry-After: 0', "Location: /$WORD?$WORD", "WWW-Authenticate: Bearer realm=\"$WORD\"") } }
+sub says { my ($text) = @_; return sub { $_[0]->reply(200, $text, 'Retry-After: 0') } }
+
+# 12 MB that wait for what never comes, and no end.
+sub waits {
+    my ($r) = @_;
+    $r->chunked(200);
+    $r->chunk(page('waits') =~ s/\]\}$//r);
+    $r->chunk(',' . resource('Observation', "$WORD-$_", qq(,"hasMember":[{"reference":"Observation/$WORD-never"}],"valueString":") . "$WORD " x 131_072 . '"')) for 1 .. 12;
+    while (1) { $r->chunk(' '); sleep 1 }
+}
+
+# name => what the source's pages, metadata and token endpoint or the target's transactions do; status that the job ends with.
+my %CASES = (
+    completes       => { status => 'COMPLETED' },
+    'next-away'     => { page => sub { $_[0]->reply(200, page('next-away', "http://$WORD.example/$WORD?$WORD")) } },
+    'next-odd'      => { page => sub { $_[0]->reply(200, page('next-odd', "$WORD:$WORD")) } },
+    'next-404'      => { page => sub { my ($r) = @_; $r->{path} =~ /cursor/ ? refuses(404)->($r) : $r->reply(200, page('next-404', "?cursor=$WORD")) } },
+    'page-401'      => { page => refuses(401), token => refuses(401) },
+    'page-403'      => { page => refuses(403) },
+    'page-500'      => { page => refuses(500) },
+    'page-302'      => { page => refuses(302) },
+    'page-text'     => { page => says($WORD) },
+    'page-cut'      => { page => says(qq({"resourceType":"Bundle","entry":[{"resource":{"id":"$WORD)) },
+    'page-odd'      => { page => says(qq({"resourceType":"Bundle","type":"searchset","entry":["$WORD"]})) },
+    'page-rejected' => { page => sub { $_[0]->reply(200, page('page-rejected', undef, resource("$WORD/", "$WORD x", qq(,"x":"$WORD")))) } },
+    'page-broken'   => { page => sub { $_[0]->raw("HTTP/1.1 200 $WORD\r\n$WORD: $WORD\r\nTransfer-Encoding: chunked\r\n\r\n$WORD\r\n"); POSIX::_exit(0) } },
+    'page-ssh'      => { page => sub { $_[0]->raw("$WORD\r\n"); POSIX::_exit(0) } },
+    'metadata-500'  => { metadata => refuses(500) },
+    'metadata-text' => { metadata => says($WORD) },
+    'token-400'     => { token => refuses(400), refresh => 1 },
+    'token-500'     => { token => refuses(500), refresh => 1 },
+    'token-text'    => { token => says($WORD), refresh => 1 },
+    'token-other'   => { token => says(qq({"access_token":"$WORD-t","patient":"$WORD-other"})), refresh => 1 },
+    'token-rotates' => { token => says(qq({"access_token":"$WORD-new-access","refresh_token":"$WORD-new-refresh","token_type":"Bearer","expires_in":3600})), refresh => 1, status => 'COMPLETED' },
+    'target-422'    => { transaction => refuses(422) },
+    'target-401'    => { transaction => refuses(401) },
+    'target-text'   => { transaction => says($WORD) },
+    'target-entry'  => { transaction => sub { my ($r) = @_; my $echo = echo($r); $r->reply(200, '{"resourceType":"Bundle","entry":[' . join(',', map { qq({"response":{"status":"422 $WORD","outcome":$echo}}) } @{ decode_json($r->{body})->{entry} }) . ']}') } },
+    'patient-404'   => { patient => refuses(404) },
+    'patient-500'   => { patient => refuses(500) },
+    'task-422'      => { task => refuses(422), status => 'COMPLETED' },
+    waits           => { page => \&waits, endless => 1 },
+);
+
+# Ports: 0 is the source, 1 the target.
+sub answer {
+    my ($r) = @_;
+    return answer_as_target($r) if $r->{port} == $r->{server}{ports}[1];
+    my ($name, $rest) = $r->{path} =~ m{^/([a-z0-9-]+)/(.*)$};
+    my $case = $CASES{$name};
+    return ($case->{metadata} // says('{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}'))->($r) if $rest eq 'fhir/metadata';
+    return ($case->{token} // refuses(500))->($r) if $rest eq 'token';
+    return ($case->{page} // sub { $_[0]->reply(200, page($name)) })->($r) if $rest =~ /everything/;
+    return $r->reply(404, echo($r));
+}
+
+sub answer_as_target {
+    my ($r) = @_;
+    my $text = $r->{method} eq 'GET' ? $r->{path} : $r->{body};
+    my ($name) = map { $text =~ $_ ? $1 : () } qr{$WORD-target-([a-z0-9-]+)}, qr{/([a-z0-9-]+)/fhir/}, qr{https://([a-z0-9-]+)\.example};
+    my $case = $CASES{ $name // '' } // {};
+    if ($r->{method} eq 'POST') {
+        return $case->{transaction}->($r) if $case->{transaction} && $r->{body} =~ /"Observation"/;
+        return $r->reply(200, '{"resourceType":"Bundle","entry":[' . join(',', map { '{"response":{"status":"201","location":"X/y/_history/1"}}' } @{ decode_json($r->{body})->{entry} }) . ']}');
+    }
+    my ($kind) = $r->{path} =~ m{/([A-Z][a-z]+)/};
+    return $case->{ lc $kind }->($r) if $case->{ lc $kind };
+    return $r->reply($kind eq 'Patient' ? 200 : 404, '{}') if $r->{method} eq 'GET';
+    return $r->reply(201, '{}');
+}
+
+# What P2P::Exchange asks of a sandbox.
+package Target;
+sub url { my ($self, $name) = @_; die "no payer $name\n" if $name ne 'target'; return $self->{url} }
+
+package main;
+
+my $server = P2P::Hostile->start(2, \&answer);
+my $target = bless { url => $server->origin(1) . '/target' }, 'Target';
+
+# The words that a text has, with what stands around them.
+sub found { my ($text) = @_; return join "\n", map { my $shape = $_; my $at = index $text, $shape; $at < 0 ? () : substr($text, $at < 80 ? 0 : $at - 80, 200) =~ s/[^ -~]/./gr } @SHAPES }
+sub ok_clean { my ($text, $name) = @_; local $Test::Builder::Level = $Test::Builder::Level + 1; return is(found($text), '', "nothing planted in $name") }
+
+# httpd's parent and all below it.
+sub family {
+    my ($x) = @_;
+    my @all = ($x->{httpd}->pid);
+    for (my $i = 0; $i < @all; $i++) {
+        for my $file (glob '/proc/[0-9]*/stat') {
+            push @all, $1 if P2P::Httpd::read_file($file) =~ /^(\d+) \(.*\) \S $all[$i] /s;
+        }
+    }
+    return @all;
+}
+
+sub test_processes {
+    my ($x, $when) = @_;
+    my @family = family($x);
+    cmp_ok(scalar @family, '>=', 3, "$when: httpd has its children");
+    for my $pid (@family) {
+        my $cmdline = P2P::Httpd::read_file("/proc/$pid/cmdline");
+        cmp_ok(length $cmdline, '>', 0, "$when: the command line of process $pid");
+        ok_clean($cmdline, 'it');
+        unlike($cmdline, qr/p2p-key|Bearer/, '... and no key');
+        my $environ = P2P::Httpd::read_file("/proc/$pid/environ");
+        ok_clean($environ, 'its environment');
+        unlike($environ, qr/p2p-key|Bearer/, '... and no key');
+    }
+    return;
+}
+
+# What lies in the spool is there for the runner alone.
+sub test_spool {
+    my ($x) = @_;
+    my $pid = $x->runner_pid;
+    my @spool = $x->{httpd}->wait_for(sub { my @found = grep { (readlink($_) // '') =~ m{/spool/} } glob "/proc/$pid/fd/*"; return @found && -s $found[0] > 1 << 20 && \@found }, 20 * $SLOW);
+    ok(@spool && $spool[0], 'the runner has a spool') or return;
+    ok_clean(P2P::Httpd::read_file($spool[0][0]), 'the spool');
+    is(join(' ', map { glob "$_/*" } "$x->{httpd}{dir}/spool"), '', '... which has no name');
+    return;
+}
+
+# Orders that are refused, with everything in the wrong place.
+sub test_refused {
+    my ($x) = @_;
+    my $url = "/api/oidc_servers/$x->{pid}{completes}/batch_job";
+    for my $body (qq({"sourcePayer":"$WORD"}), qq({"$WORD":), qq({"sourcePayer":{"oidcToken":"$WORD\\n","oidcRefreshToken":7,"patientId":"$WORD/1","fhirBundleRequest":"https://$WORD.example/"},"targetPayer":{"patientId":"$WORD x"}}), qq({"$WORD":1,"$WORD":2})) {
+        my $answer = $x->{api}->post($url, $body);
+        like($answer->{status}, qr/^4/, 'an order is refused');
+        ok_clean($answer->{content} . join(' ', map { ref $_ ? @$_ : $_ } values %{ $answer->{headers} }), 'the answer');
+    }
+    return;
+}
+
+sub test_answers {
+    my ($x, $orders) = @_;
+    ok_clean($x->{api}->get('/api/oidc_servers')->{content}, 'the list of definitions');
+    for my $name (sort keys %CASES) {
+        ok_clean($x->{api}->get("/api/oidc_servers/$x->{pid}{$name}")->{content}, "the definition of $name");
+        my $path = $orders->{$name}{path};
+        ok_clean($x->{api}->get($path)->{content}, "the job $name");
+        my $report = $x->{api}->get("$path/report");
+        is($report->{status}, 200, "the report of $name");
+        ok_clean($report->{content}, 'it');
+    }
+    my $again = $x->order('waits', "$WORD-patient-waits", "$WORD-target-waits", token => ["$WORD-access-waits"], no_patient => 1);
+    is($again->{status}, 409, 'a second order while the first is under way');
+    ok_clean($again->{content} . join(' ', %{ $again->{headers} }), 'its answer');
+    return;
+}
+
+sub test_jobs {
+    my ($x) = @_;
+    my %orders;
+    for my $name (sort keys %CASES) {
+        my @token = $CASES{$name}{refresh} ? ('', "$WORD-refresh-$name") : ("$WORD-access-$name", "$WORD-refresh-$name");
+        $orders{$name} = $x->order($name, "$WORD-patient-$name", "$WORD-target-$name", token => \@token, no_patient => 1, request => "Patient/{patientId}/\$everything?x=$WORD");
+        is($orders{$name}{status}, 202, "$name: the order is taken") or diag $orders{$name}{content};
+        ok_clean($orders{$name}{content}, 'the answer');
+    }
+    for my $name (grep { !$CASES{$_}{endless} } sort keys %CASES) {
+        my $job = $x->wait($orders{$name}{path}, seconds => 60 * $SLOW);
+        is($job->{batchStatus}, $CASES{$name}{status} // 'FAILED', "$name: " . ($job->{error}{code} // 'no error')) or diag explain($job);
+    }
+    return \%orders;
+}
+
+# Killed in the middle: what the parent says of it, and the next runner's beginning.
+sub test_killed {
+    my ($x) = @_;
+    my $pid = $x->runner_pid;
+    kill 'KILL', $pid;
+    my $next = $x->{httpd}->wait_for(sub { my $now = $x->runner_pid; return $now != $pid && $now }, 20 * $SLOW);
+    ok($next, 'a runner that was killed is followed by another');
+    is(join(' ', glob "$x->{httpd}{dir}/core* /tmp/core*"), '', '... and left no core');
+    return;
+}
+
+each_database('secrets', sub {
+    my ($db) = @_;
+    my $bearer = P2P::Httpd::write_file("$server->{dir}/bearer", "$WORD-target-bearer", 0600);
+    my $x = P2P::Exchange->new(db => $db, sandbox => $target, sources => [sort keys %CASES],
+        directives => { P2PJobsPerRunner => 100, P2PTargetConnections => 16, P2PMemory => '8M', P2PTargetAuth => "bearer $bearer", LogLevel => 'trace8', CustomLog => '"access.log" "%t %u \"%r\" %>s %B \"%{Referer}i\" %q"' },
+        definitions => { map { $_ => { fhirEndpoint => $server->origin . "/$_/fhir", tokenEndpoint => $server->origin . "/$_/token", clientSecret => "$WORD-client-$_" } } keys %CASES },
+    );
+    $x->{httpd}->expect_log(qr/./);
+    my $orders = test_jobs($x);
+    test_spool($x);
+    test_processes($x, 'at work');
+    test_refused($x);
+    test_answers($x, $orders);
+    test_killed($x);
+    test_processes($x, 'afterwards');
+    my $stored = $x->stored;
+    cmp_ok(length $stored, '>', 10_000, 'the database was read');
+    like($stored, qr/v1\.[0-9a-f]{8}\.[A-Za-z0-9_-]{40}/, '... and has sealed values');
+    ok_clean($stored, 'the database');
+    $x->stop;
+    my %logs = map { $_ => P2P::Httpd::read_file("$x->{httpd}{dir}/$_") } qw(error.log access.log stdout.log);
+    like($logs{'error.log'}, qr/trace8/, 'the log is at its chattiest');
+    like($logs{'access.log'}, qr{POST /api/}, 'the access log has the requests');
+    ok_clean($logs{$_}, $_) for sort keys %logs;
+    is(found($logs{'error.log'} . $logs{'access.log'} . $stored) =~ /p2p-key/ ? 1 : 0, 0, 'nor the sealing key');
+});
+my @asked = grep { $_->{authorization} =~ /$WORD/ || $_->{body} =~ /$WORD/ } $server->requests;
+cmp_ok(scalar @asked, '>', 50, 'all of it was on its way all the same');
+done_testing;
