@@ -441,6 +441,25 @@ static int compare_drafts(const void *a, const void *b)
     return x->text < y->text ? -1 : x->text > y->text; /* insertions at one place keep the order they were made in */
 }
 
+/* They mostly are in order, or nearly so. */
+static void sort_drafts(p2p_mapper_t *mapper)
+{
+    unsigned i, at, moves = 0;
+
+    for (i = 1; i < mapper->draft_count; i++) {
+        draft_t draft = mapper->drafts[i];
+
+        for (at = i; at > 0 && compare_drafts(&draft, &mapper->drafts[at - 1]) < 0; at--) {
+            mapper->drafts[at] = mapper->drafts[at - 1];
+            moves++;
+        }
+        mapper->drafts[at] = draft;
+        if (moves <= 4 * mapper->draft_count) continue;
+        qsort(mapper->drafts, mapper->draft_count, sizeof *mapper->drafts, compare_drafts);
+        return;
+    }
+}
+
 static p2p_resource_t *make_resource(const p2p_mapper_t *mapper)
 {
     char *texts, *bytes;
@@ -502,7 +521,7 @@ p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry
     for (i = 0; i < mapper->findings->found_count; i++) draft_found(mapper, &mapper->findings->found[i]);
     if (mapper->text.overflow) return p2p_error_make(p, P2P_E_INVALID, "too-large", "a resource has too many references");
     if (mapper->other_patients & ~mapper->member_patients) mapper->head.other_patient = 1;
-    qsort(mapper->drafts, mapper->draft_count, sizeof *mapper->drafts, compare_drafts);
+    sort_drafts(mapper);
     *resource = make_resource(mapper);
     return NULL;
 }

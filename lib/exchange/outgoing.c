@@ -49,35 +49,38 @@ static unsigned entry_pieces(const p2p_resource_t *resource)
     return 1 + 2 * resource->splice_count + 1 + 5;
 }
 
-static const char *literal(const char *text, apr_size_t *len)
+static const char *piece_of(const char *text, apr_size_t text_len, apr_size_t *len)
 {
-    *len = strlen(text);
+    *len = text_len;
     return text;
 }
+
+#define LITERAL(text, len) piece_of(text, sizeof text - 1, len)
 
 static const char *entry_piece(p2p_outgoing_t *outgoing, int i, unsigned piece, apr_size_t *len)
 {
     const p2p_resource_t *resource = outgoing->resources[i];
+    const char *type = p2p_mapper_type(outgoing->mapper, resource->type);
     unsigned body = 2 * resource->splice_count + 1;
 
-    if (piece == 0) return literal(i ? entry_next : entry_begin, len);
+    if (piece == 0) return i ? LITERAL(entry_next, len) : LITERAL(entry_begin, len);
     if (--piece < body) return p2p_resource_piece(resource, piece, len);
     switch (piece - body) {
-    case 0: return literal(entry_request, len);
-    case 1: return literal(p2p_mapper_type(outgoing->mapper, resource->type), len);
-    case 2: return literal("/", len);
+    case 0: return LITERAL(entry_request, len);
+    case 1: return piece_of(type, strlen(type), len);
+    case 2: return LITERAL("/", len);
     case 3:
         p2p_id_text(resource->digest, outgoing->id);
-        return literal(outgoing->id, len);
-    default: return literal(entry_end, len);
+        return piece_of(outgoing->id, P2P_RESOURCE_ID_LEN, len);
+    default: return LITERAL(entry_end, len);
     }
 }
 
 /* at_resource is -1 in the Bundle's begin and count in its end. */
 static const char *piece_here(p2p_outgoing_t *outgoing, apr_size_t *len)
 {
-    if (outgoing->at_resource < 0) return literal(bundle_begin, len);
-    if (outgoing->at_resource == outgoing->count) return literal(bundle_end, len);
+    if (outgoing->at_resource < 0) return LITERAL(bundle_begin, len);
+    if (outgoing->at_resource == outgoing->count) return LITERAL(bundle_end, len);
     return entry_piece(outgoing, outgoing->at_resource, outgoing->at_piece, len);
 }
 

@@ -215,8 +215,6 @@ static void ask_task(p2p_prepare_t *prepare)
 /* A target that refuses Tasks does not stop an exchange. */
 static p2p_error_t *answer_task(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len, const p2p_error_t *error)
 {
-    const p2p_exchange_context_t *context = prepare->set.context;
-
     if (!error && (status == 200 || status == 201)) {
         p2p_error_t *lost;
 

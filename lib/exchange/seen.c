@@ -3,6 +3,7 @@
 #include "exchange/seen.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define FIRST_CAPACITY 256
 
@@ -23,18 +24,41 @@ p2p_seen_slot_t *p2p_seen_find(const p2p_seen_t *seen, apr_uint64_t key)
     return slot->key ? slot : NULL;
 }
 
+/* Slots [0, first free one): a run that goes round the table's end has its rest there. */
+static apr_size_t first_run(const p2p_seen_t *seen)
+{
+    apr_size_t count = 0;
+
+    while (count < seen->capacity && seen->slots[count].key) count++;
+    return count;
+}
+
+static void place(p2p_seen_t *seen, const p2p_seen_slot_t *slot)
+{
+    *probe(seen, slot->key) = *slot;
+}
+
+/* Doubles the table where it lies, since two tables at a time would be the peak of an exchange's memory. From the first free slot on,
+ * each entry moves to its place in the larger table: those before it in its run have moved already, so no gap opens behind it. */
 static void grow(p2p_seen_t *seen)
 {
-    p2p_seen_t larger = {NULL, seen->count, seen->capacity ? seen->capacity * 2 : FIRST_CAPACITY};
-    apr_size_t i;
+    apr_size_t old = seen->capacity, run = first_run(seen), i;
+    p2p_seen_slot_t *aside = malloc((run + 1) * sizeof *aside), slot;
 
-    larger.slots = calloc(larger.capacity, sizeof *larger.slots);
-    if (!larger.slots) abort();
-    for (i = 0; i < seen->capacity; i++) {
-        if (seen->slots[i].key) *probe(&larger, seen->slots[i].key) = seen->slots[i];
+    seen->capacity = old ? old * 2 : FIRST_CAPACITY;
+    seen->slots = realloc(seen->slots, seen->capacity * sizeof *seen->slots);
+    if (!seen->slots || !aside) abort();
+    memset(seen->slots + old, 0, (seen->capacity - old) * sizeof *seen->slots);
+    if (run) memcpy(aside, seen->slots, run * sizeof *aside);
+    if (run) memset(seen->slots, 0, run * sizeof *aside);
+    for (i = run; i < old; i++) {
+        slot = seen->slots[i];
+        if (!slot.key) continue;
+        memset(&seen->slots[i], 0, sizeof slot);
+        place(seen, &slot);
     }
-    free(seen->slots);
-    *seen = larger;
+    for (i = 0; i < run; i++) place(seen, &aside[i]);
+    free(aside);
 }
 
 p2p_seen_slot_t *p2p_seen_add(p2p_seen_t *seen, apr_uint64_t key)

@@ -51,12 +51,7 @@ static apr_int64_t version_of(const char *text, apr_size_t len)
 
 static int has(const char *text, apr_size_t len, const char *part)
 {
-    apr_size_t part_len = strlen(part), i;
-
-    for (i = 0; i + part_len <= len; i++) {
-        if (memcmp(text + i, part, part_len) == 0) return 1;
-    }
-    return 0;
+    return memmem(text, len, part, strlen(part)) != NULL;
 }
 
 static void on_response_string(const reader_t *reader, const char *text, apr_size_t len)

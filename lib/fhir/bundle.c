@@ -81,14 +81,15 @@ static span_t span_of(const p2p_scan_token_t *token)
 
 static member_t member_of(const p2p_bundle_reader_t *reader, const p2p_scan_token_t *token)
 {
-    static const struct { const char *name; member_t member; } known[] = { /* by what is asked for most */
-        {"resourceType", M_RESOURCE_TYPE}, {"type", M_TYPE}, {"total", M_TOTAL}, {"link", M_LINK}, {"entry", M_ENTRY},
-        {"fullUrl", M_FULL_URL}, {"resource", M_RESOURCE}, {"search", M_SEARCH}, {"mode", M_MODE},
-        {"relation", M_RELATION}, {"url", M_URL}};
-    apr_size_t i;
+    static const struct { const char *name; apr_size_t len; member_t member; } known[] = {
+        {"resource", 8, M_RESOURCE}, {"fullUrl", 7, M_FULL_URL}, {"search", 6, M_SEARCH}, {"mode", 4, M_MODE},
+        {"resourceType", 12, M_RESOURCE_TYPE}, {"type", 4, M_TYPE}, {"total", 5, M_TOTAL}, {"link", 4, M_LINK},
+        {"entry", 5, M_ENTRY}, {"relation", 8, M_RELATION}, {"url", 3, M_URL}};
+    apr_size_t i, len = (apr_size_t)(token->end - token->begin) - 2;
+    const char *name = text_at(reader, span_of(token)) + 1;
 
     for (i = 0; i < sizeof known / sizeof *known; i++) {
-        if (span_is(reader, span_of(token), known[i].name)) return known[i].member;
+        if (known[i].len == len && memcmp(known[i].name, name, len) == 0) return known[i].member;
     }
     return M_OTHER;
 }

@@ -16,6 +16,7 @@ static const char *const sqlite_settings[] = {
     "PRAGMA busy_timeout = 100", /* apr_dbd tries 16 times */
     "PRAGMA journal_mode = WAL",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -512", /* KiB: a queue is small, and the runner's memory is promised */
 };
 
 /* The params with each default that they do not name; libpq takes "key=value …" and URIs. */

@@ -243,7 +243,7 @@ sub test_no_target_patient {
     return;
 }
 
-sub expect_logs { my ($x) = @_; $x->{httpd}->expect_log(qr/the job's Task keeps its old status|It goes on without a Task/); return }
+sub expect_logs { my ($x) = @_; $x->{httpd}->expect_log(qr/Its Task keeps its old status|It goes on without a Task/); return }
 
 each_database('faults', sub {
     my ($db) = @_;
