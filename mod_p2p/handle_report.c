@@ -30,6 +30,7 @@ static const struct {
     const char *code, *sentence;
 } reasons[] = {
     { "refused", "The target refused this resource." },
+    { "not-fhir", "This is no resource that can be exchanged." },
     { "other-patient", "This belongs to another patient and is never stored." },
     { "outcome", "The source says something about the search with it; it is not part of the record." },
     { "not-fhir", "The source sent something that is no usable FHIR resource." },

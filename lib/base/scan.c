@@ -31,7 +31,8 @@ enum {
 /* One piece while it is fed. Helpers take and return the place in it; NULL means that error is set. */
 typedef struct run_t {
     p2p_scan_t *scan;
-    const byte_t *begin, *end;
+    const byte_t *end;
+    apr_uint64_t zero; /* offset in the document of address 0 */
     p2p_error_t *error;
 } run_t;
 
@@ -149,7 +150,7 @@ static inline const byte_t *skip_space(const byte_t *p, const byte_t *end)
 
 static inline apr_uint64_t offset_of(const run_t *run, const byte_t *p)
 {
-    return run->scan->offset + (apr_uint64_t)(p - run->begin);
+    return run->zero + (apr_uint64_t)(apr_uintptr_t)p;
 }
 
 static __attribute__((noinline, cold)) const byte_t *refuse(run_t *run, const byte_t *p, const char *expected)
@@ -510,7 +511,7 @@ void p2p_scan_init(p2p_scan_t *scan, p2p_scan_event_fn event, void *baton, apr_p
 p2p_error_t *p2p_scan_feed(p2p_scan_t *scan, const char *bytes, apr_size_t len)
 {
     const byte_t *p = (const byte_t *)bytes;
-    run_t run = {scan, p, p + len, NULL};
+    run_t run = {scan, p + len, scan->offset - (apr_uint64_t)(apr_uintptr_t)p, NULL};
 
     if (!len) return NULL;
     p = resume(&run, p);

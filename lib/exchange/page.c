@@ -179,6 +179,12 @@ static void complete_without(p2p_page_t *page)
     p2p_page_free(page);
 }
 
+static const char *remedy(int status)
+{
+    if (status == 404 || status == 410) return "check sourcePayer.patientId and fhirBundleRequest, and the definition's FHIR endpoint URL";
+    return status == 429 || status >= 500 ? "order the exchange again when it is well" : "check fhirBundleRequest";
+}
+
 static void on_refused(p2p_page_t *page, int status)
 {
     const char *words = p2p_outcome_text(page->attempt_pool, page->refusal.data ? page->refusal.data : "", page->refusal.len);
@@ -198,7 +204,7 @@ static void on_refused(p2p_page_t *page, int status)
              words);
     } else {
         fail(page, P2P_E_REFUSED, "source-answered",
-             apr_psprintf(page->attempt_pool, "the source answered %d", status), words);
+             apr_psprintf(page->attempt_pool, "the source answered %d; %s", status, remedy(status)), words);
     }
 }
 

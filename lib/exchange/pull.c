@@ -104,7 +104,7 @@ void p2p_pull_follow(p2p_page_t *page, const char *link)
         error = p2p_error_make(page->pool, P2P_E_INVALID, "page-loop",
                                "the source's pages go round in a circle: page %d links to one that was fetched before", page->number + 1);
     } else if (page->number + 1 >= FOLLOWED_MAX) {
-        error = p2p_error_make(page->pool, P2P_E_INVALID, "too-many-pages", "the source gave %d pages and a next link", FOLLOWED_MAX);
+        error = p2p_error_make(page->pool, P2P_E_INVALID, "too-many-pages", "the source gave %d pages and a next link: order less at a time", FOLLOWED_MAX);
     }
     if (error) p2p_pull_fail(pull, error);
     else enqueue_page(pull, page->kind, page->request, page->number + 1, url)->follow = 1;

@@ -295,7 +295,7 @@ static void on_refusal(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, c
         end_attempt(outgoing);
     } else if (status == 429 || status == 502 || status == 503 || status == 504) {
         fail(push, p2p_error_make(outgoing->pool, P2P_E_UNAVAILABLE, "target-unavailable",
-             "the target answered %d to %d attempts at a transaction; restart the exchange when it is well", status, P2P_ATTEMPTS));
+             "the target answered %d to %d attempts at a transaction; order the exchange again when it is well", status, P2P_ATTEMPTS));
     } else isolate(push, outgoing, status, body, len);
 }
 

@@ -159,7 +159,7 @@ p2p_error_t *p2p_spool_get(p2p_spool_t *spool, apr_pool_t *p, apr_int64_t at, vo
     free(record);
     if (ok) return NULL;
     return p2p_error_make(p, P2P_E_INTERNAL, "spool-unreadable",
-                          "P2PSpool %s: what was put there cannot be read back; restart the exchange", spool->dir);
+                          "P2PSpool %s: what was put there cannot be read back; order the exchange again", spool->dir);
 }
 
 void p2p_spool_drop(p2p_spool_t *spool)
