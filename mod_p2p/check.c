@@ -6,7 +6,9 @@
 #include <http_log.h>
 #include <http_config.h>
 #include <http_core.h>
+#include <unixd.h>
 #include <apr_strings.h>
+#include <unistd.h>
 
 #include "base/seal.h"
 #include "base/uri.h"
@@ -57,8 +59,10 @@ static void check_target(check_t *check)
     }
     error = p2p_uri_check_base(check->p, spec->target, spec->allow_http);
     if (error) {
-        fault(check, "P2PTarget", apr_psprintf(check->p, "%s%s", error->sentence, spec->allow_http ? "" :
-              "; http beyond loopback also takes P2PAllowHttp On"));
+        int only_http = !spec->allow_http && !p2p_uri_check_base(check->p, spec->target, 1);
+
+        fault(check, "P2PTarget", apr_pstrcat(check->p, error->sentence, only_http ?
+              "; http beyond loopback also takes P2PAllowHttp On" : NULL, NULL));
     }
     spec->target = p2p_uri_trim(check->p, spec->target);
 }
@@ -206,6 +210,14 @@ static const char *log_word(const server_rec *s)
     return words[level < 0 ? 0 : level > APLOG_TRACE8 ? APLOG_TRACE8 : level];
 }
 
+/* Whom commands that root gives become; httpd without a User directive has the number -1. */
+static void name_user(p2p_spec_t *spec)
+{
+    if (geteuid() != 0 || ap_unixd_config.user_id == (uid_t)-1) return;
+    spec->user = ap_unixd_config.user_name;
+    spec->group = ap_unixd_config.group_id;
+}
+
 int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     check_t check = { pconf, s, p2p_config(s), 0 };
@@ -214,6 +226,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     (void)plog, (void)ptemp;
     if (!config->handler_used && !apr_hash_count(config->places)) return OK; /* loaded, not used */
     config->spec.log_level = log_word(s);
+    name_user(&config->spec);
     check_target(&check);
     check_target_auth(&check);
     if (config->spec.ca_file) report(&check, "P2PCAFile", check_ca(pconf, config->spec.ca_file));

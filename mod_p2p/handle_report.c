@@ -30,9 +30,10 @@ static const struct {
     const char *code, *sentence;
 } reasons[] = {
     { "refused", "The target refused this resource." },
-    { "not-fhir", "This is no resource that can be exchanged." },
     { "other-patient", "This belongs to another patient and is never stored." },
     { "outcome", "The source says something about the search with it; it is not part of the record." },
+    { "server-resource", "It tells a server how to behave and is no part of a member's record." },
+    { "not-received", "Something refers to it, and the source does not give it." },
     { "not-fhir", "The source sent something that is no usable FHIR resource." },
     { "too-large", "It is larger than what is taken." },
 };
@@ -84,16 +85,16 @@ static json_object *part_json(apr_pool_t *p, const p2p_part_t *part, const char 
 static json_object *rejected_json(const p2p_rejected_t *rejected)
 {
     json_object *doc = json_object_new_object();
-    int is_rejected = !strcmp(rejected->outcome, "rejected");
+    int is_skipped = !strcmp(rejected->outcome, "skipped"), is_outcome = !strcmp(rejected->code, "outcome");
 
     p2p_json_add_int(doc, "request", rejected->request);
     p2p_json_add_int(doc, "part", rejected->part);
     p2p_json_add_str(doc, "outcome", rejected->outcome);
     p2p_json_add_str(doc, "type", *rejected->type ? rejected->type : NULL);
-    p2p_json_add_str(doc, "id", is_rejected && *rejected->source_id ? rejected->source_id : NULL);
+    p2p_json_add_str(doc, "id", !is_skipped && *rejected->source_id ? rejected->source_id : NULL);
     p2p_json_add_str(doc, "code", rejected->code);
     p2p_json_add_str(doc, "reason", reason_of(rejected->code));
-    p2p_json_add_str(doc, "detail", is_rejected && *rejected->detail ? rejected->detail : NULL);
+    p2p_json_add_str(doc, "detail", (!is_skipped || is_outcome) && *rejected->detail ? rejected->detail : NULL);
     return doc;
 }
 

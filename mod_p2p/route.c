@@ -109,7 +109,8 @@ int p2p_route_translate(request_rec *r)
     return OK;
 }
 
+/* Known by its name: httpd forgets what a <Location> says before it asks where the file is. */
 int p2p_route_no_file(request_rec *r)
 {
-    return p2p_dir(r)->enabled ? OK : DECLINED;
+    return r->filename && !strncmp(r->filename, "p2p:", 4) ? OK : DECLINED;
 }

@@ -14,13 +14,15 @@
 #include "exchange/receive.h"
 #include "store/oidc_server_store.h"
 
-#define BACKLOG_SHARE 32                       /* of P2PMemory: what one job may have received and not looked at */
+#define BACKLOG_SHARE 128                      /* of P2PMemory: what one job may have received and not looked at */
 #define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool */
 #define MEMORY_TIMES 16                        /* P2PMemory: what one job may never exceed */
+#define DRAIN_TIME apr_time_from_sec(10)       /* for what is under way at the target when a job cannot go on */
+#define DRAIN_LOOK apr_time_from_msec(50)
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
 
-typedef enum { PREPARING, RUNNING, ENDING, ENDED } phase_t;
+typedef enum { PREPARING, RUNNING, DRAINING, ENDING, ENDED } phase_t;
 
 struct p2p_exchange_t {
     p2p_exchange_context_t *context;
@@ -45,9 +47,13 @@ struct p2p_exchange_t {
     p2p_pull_t *pull;
     p2p_http_timer_t *kick;
     int kicked_now;            /* kick comes without delay */
+    p2p_job_counts_t partial;  /* of parts that have not landed when the job ends */
+    apr_time_t drain_until;    /* monotonic */
     apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
     const p2p_error_t *error;  /* what ends the job */
     int stopping, closed;
+    int is_closed; /* while draining: the open parts have got their Provenance */
+    int has_run;   /* something may have been written */
     apr_int64_t memory;        /* what this job adds to context->memory_used */
     p2p_log_t log;             /* context's, with the job's number before each line */
 };
@@ -104,7 +110,7 @@ static int is_full(void *baton)
            || (backlog > 0 && x->context->memory_used > x->context->spec->memory);
 }
 
-static void on_written(void *baton, p2p_resource_t *resource, apr_int64_t version)
+static void on_written(void *baton, p2p_resource_t *resource, const char *version)
 {
     p2p_exchange_t *x = baton;
 
@@ -147,8 +153,7 @@ static p2p_error_t *on_entry(void *baton, p2p_landing_t *landing, const p2p_bund
 {
     p2p_exchange_t *x = baton;
 
-    p2p_receive_entry(x->receive, landing, entry);
-    return NULL;
+    return p2p_receive_entry(x->receive, landing, entry);
 }
 
 /* ---- Making the stages ---- */
@@ -284,7 +289,8 @@ static void over(p2p_exchange_t *x)
 static void finish(void *baton)
 {
     p2p_exchange_t *x = baton;
-    p2p_job_status_t status = x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED;
+    p2p_job_ending_t ending = {x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED, x->error, x->partial,
+                               !x->has_run && x->job.epoch == 1};
     apr_pool_t *p;
     p2p_error_t *error;
     int again;
@@ -292,7 +298,7 @@ static void finish(void *baton)
     apr_pool_create(&p, x->pool);
     error = x->prepare ? p2p_prepare_save_task(x->prepare, p) : NULL;
     if (!error)
-        error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, status, x->error);
+        error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, &ending);
     again = error && error->kind == P2P_E_UNAVAILABLE;
     if (error) p2p_log_error(&x->log, P2P_LOG_WARN, "The end of the job is not noted", error);
     apr_pool_destroy(p);
@@ -305,13 +311,23 @@ static const char *task_status(const p2p_exchange_t *x)
     return x->error ? "failed" : x->stopping ? "on-hold" : "completed";
 }
 
-/* Lands what can be landed, then drops the stages with all that is under way. */
+static void sum_up(p2p_exchange_t *x)
+{
+    p2p_job_counts_t *counts = &x->job.counts;
+
+    p2p_land_end(x->land, &x->partial);
+    *counts = *p2p_land_counts(x->land);
+    counts->retrieved += x->partial.retrieved;
+    counts->written += x->partial.written;
+    counts->duplicate += x->partial.duplicate;
+    counts->skipped += x->partial.skipped;
+    counts->rejected += x->partial.rejected;
+}
+
+/* Notes what can be noted, then drops the stages with all that is under way. */
 static void drop_stages(p2p_exchange_t *x)
 {
-    if (x->land) {
-        p2p_land_flush(x->land);
-        x->job.counts = *p2p_land_counts(x->land);
-    }
+    if (x->land) sum_up(x);
     if (x->stages) apr_pool_destroy(x->stages);
     x->stages = NULL;
     x->land = NULL;
@@ -341,13 +357,39 @@ static void end(p2p_exchange_t *x)
     else finish(x);
 }
 
+/* Ends retrieval, and lets what is under way at the target come to its end. */
+static void drain(p2p_exchange_t *x)
+{
+    x->phase = DRAINING;
+    x->drain_until = monotonic(x) + DRAIN_TIME;
+    p2p_pull_stop(x->pull);
+    p2p_push_drain(x->push);
+    kick(x);
+}
+
+/* What was written of parts that will not land gets its Provenance, too, as far as the target takes it. */
+static void go_on_draining(p2p_exchange_t *x)
+{
+    if (monotonic(x) < x->drain_until && p2p_push_is_sending(x->push)) {
+        kick_after(x, DRAIN_LOOK);
+        return;
+    }
+    if (!x->is_closed && p2p_push_has_room(x->push)) {
+        x->is_closed = 1;
+        p2p_push_drain(x->push); /* of parts that have come to their end meanwhile: it is made anew with the others */
+        p2p_land_close(x->land);
+        p2p_push_close(x->push);
+        kick(x);
+    } else end(x);
+}
+
 /* ---- The pump ---- */
 
 static void flush_landed(p2p_exchange_t *x, int now)
 {
     if (!p2p_land_has_landed(x->land)) return;
     if (!x->landed_since) x->landed_since = monotonic(x);
-    if (!now && monotonic(x) - x->landed_since < FLUSH_AFTER) {
+    if (!now && !p2p_land_is_full(x->land) && monotonic(x) - x->landed_since < FLUSH_AFTER) {
         kick_after(x, FLUSH_AFTER);
         return;
     }
@@ -394,6 +436,8 @@ static void pump(void *baton)
     x->kick = NULL;
     if (x->phase == ENDED) return;
     if (x->phase == ENDING) finish(x);
+    else if (x->phase == DRAINING) go_on_draining(x);
+    else if ((x->error || x->stopping) && x->phase == RUNNING && !(x->error && x->error->kind == P2P_E_LOST)) drain(x);
     else if (x->error || x->stopping) end(x);
     else if (x->phase == RUNNING) run(x);
     else if (!x->prepare) begin(x);
@@ -411,6 +455,7 @@ static void on_prepared(void *baton, const p2p_error_t *error)
         return;
     }
     x->phase = RUNNING;
+    x->has_run = 1;
     make_push(x);
     make_sequence(x);
     make_land(x);

@@ -9,6 +9,7 @@
 
 #include "fhir/provenance.h"
 
+#define LANDED_MAX 16 /* parts that are noted in one transaction, or so: what they held is in memory until then */
 #define PROVENANCE_MAX (P2P_PROVENANCE_TARGETS_MAX * 256 + 16384)
 
 /* ---- Beginning and end ---- */
@@ -93,7 +94,7 @@ static void push_provenance(p2p_landing_t *landing, int chunk, int first, int co
 
         p2p_id_text(target->digest, id);
         p2p_provenance_target(&text, i == first, p2p_mapper_type(land->set.mapper, target->type), id,
-                              land->set.versioned ? target->version : 0);
+                              land->set.versioned ? target->version : "");
     }
     p2p_provenance_end(&text, &provenance);
     resource = p2p_resource_own(landing, land->provenance_type, digest, text.data, text.len);
@@ -114,6 +115,18 @@ static void push_provenances(p2p_landing_t *landing)
         push_provenance(landing, chunk++, first, count < P2P_PROVENANCE_TARGETS_MAX ? count : P2P_PROVENANCE_TARGETS_MAX);
     }
     apr_pool_clear(landing->land->scratch);
+}
+
+void p2p_land_close(p2p_land_t *land)
+{
+    p2p_landing_t *landing;
+
+    for (landing = land->open; landing; landing = landing->next) {
+        if (!landing->target_count) continue;
+        landing->provenance_made = 1;
+        landing->provenances = 0; /* those that were under way were dropped */
+        push_provenances(landing);
+    }
 }
 
 /* The part may have come to its end: with its last resource settled, or with its last Provenance written. */
@@ -183,12 +196,19 @@ static const char *type_of(const p2p_landing_t *landing, const p2p_resource_t *r
     return p2p_mapper_type(landing->land->set.mapper, resource->type);
 }
 
-void p2p_land_skipped(p2p_landing_t *landing, const char *type, const char *source_id, const char *code)
+void p2p_land_skipped(p2p_landing_t *landing, const char *type, const char *source_id, const char *code, const char *detail)
 {
-    p2p_rejected_t row = {0, 0, "skipped", type, source_id, code, "", NULL, 0};
+    p2p_rejected_t row = {.outcome = "skipped", .type = type, .source_id = source_id, .code = code, .detail = detail};
 
     count_received(landing);
     landing->part.skipped++;
+    p2p_landing_report(landing, &landing->attempt, &row);
+}
+
+void p2p_land_missing(p2p_landing_t *landing, const char *type, const char *source_id, const char *detail)
+{
+    p2p_rejected_t row = {.outcome = "missing", .type = type, .source_id = source_id, .code = "not-received", .detail = detail};
+
     p2p_landing_report(landing, &landing->attempt, &row);
 }
 
@@ -201,9 +221,9 @@ void p2p_land_unmappable(p2p_landing_t *landing, const p2p_error_t *why, const c
     p2p_landing_report(landing, &landing->attempt, &row);
 }
 
-void p2p_land_written(p2p_landing_t *landing, const p2p_resource_t *resource, apr_int64_t version)
+void p2p_land_written(p2p_landing_t *landing, const p2p_resource_t *resource, const char *version)
 {
-    p2p_target_t target = {{0}, version, resource->type};
+    p2p_target_t target = {{0}, p2p_landing_version(landing, version), resource->type};
 
     memcpy(target.digest, resource->digest, sizeof target.digest);
     p2p_landing_add_target(landing, &target);
@@ -252,6 +272,11 @@ int p2p_land_is_done(const p2p_land_t *land)
 int p2p_land_has_landed(const p2p_land_t *land)
 {
     return land->landed != NULL;
+}
+
+int p2p_land_is_full(const p2p_land_t *land)
+{
+    return land->landed_count >= LANDED_MAX && !land->away;
 }
 
 apr_int64_t p2p_land_waiting(const p2p_land_t *land)

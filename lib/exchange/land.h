@@ -47,11 +47,14 @@ int p2p_land_met_again(p2p_landing_t *landing, apr_uint64_t key);
 void p2p_land_received(p2p_landing_t *landing, const p2p_resource_t *resource);  /* the first of its kind: on its way */
 void p2p_land_named(p2p_landing_t *landing, apr_uint64_t urn, const char *type, const char *target_id); /* and a urn names it */
 void p2p_land_duplicate(p2p_landing_t *landing);
-void p2p_land_skipped(p2p_landing_t *landing, const char *type, const char *source_id, const char *code);
+void p2p_land_skipped(p2p_landing_t *landing, const char *type, const char *source_id, const char *code, const char *detail);
 void p2p_land_unmappable(p2p_landing_t *landing, const p2p_error_t *why, const char *body, apr_size_t len);
 
+/* Not a resource, but a row for the report: one that something refers to and that the source does not give. */
+void p2p_land_missing(p2p_landing_t *landing, const char *type, const char *source_id, const char *detail);
+
 /* What became of one that was on its way: */
-void p2p_land_written(p2p_landing_t *landing, const p2p_resource_t *resource, apr_int64_t version);
+void p2p_land_written(p2p_landing_t *landing, const p2p_resource_t *resource, const char *version);
 void p2p_land_rejected(p2p_landing_t *landing, const p2p_resource_t *resource, const char *outcome);
 void p2p_land_superseded(p2p_landing_t *landing, const p2p_resource_t *resource); /* a later version took its place */
 void p2p_land_turned_out_foreign(p2p_landing_t *landing, const p2p_resource_t *resource);
@@ -63,9 +66,19 @@ void p2p_land_complete(p2p_landing_t *landing, const char *next_url, const char 
 /* Notes what has landed, in one transaction. Where the database is away it is tried again at the next call. */
 void p2p_land_flush(p2p_land_t *land);
 
+/* The job ends before all has landed: what was written of a part gets its Provenance all the same (put into push). */
+void p2p_land_close(p2p_land_t *land);
+
+/* The last flush: notes what came of parts that have not landed, too, so that the report tells it, and counts it in partial (which is not
+ * in p2p_land_counts). */
+void p2p_land_end(p2p_land_t *land, p2p_job_counts_t *partial);
+
 /* Have all parts landed? Is something to be flushed? */
 int p2p_land_is_done(const p2p_land_t *land);
 int p2p_land_has_landed(const p2p_land_t *land);
+
+/* Are there so many of them that they should be noted now? Not while the database is away. */
+int p2p_land_is_full(const p2p_land_t *land);
 
 /* Resources received whose part has not landed, and the sums of those that have, those of earlier attempts included. */
 apr_int64_t p2p_land_waiting(const p2p_land_t *land);

@@ -132,20 +132,20 @@ static void settle_counts(p2p_land_t *land)
     }
 }
 
-void p2p_land_flush(p2p_land_t *land)
+/* all: those that have not landed as well, with what is known of them. */
+static void flush(p2p_land_t *land, int all)
 {
     apr_pool_t *p = land->flush_pool;
     note_t note;
     p2p_landing_t *landing;
     p2p_error_t *error;
 
-    if (!land->landed) return;
     note.parts = apr_array_make(p, 16, sizeof(p2p_part_t *));
     note.requests = apr_array_make(p, 4, sizeof(p2p_request_t *));
     note.rejected = apr_array_make(p, 4, sizeof(p2p_rejected_t *));
     for (landing = land->landed; landing; landing = landing->next) add_landing(&note, landing, p);
     for (landing = land->open; landing; landing = landing->next) {
-        if (!landing->noted) add_landing(&note, landing, p);
+        if (all || !landing->noted) add_landing(&note, landing, p);
     }
     error = p2p_job_note_parts(land->set.db, p, land->set.keyring, land->set.job, land->set.owner, note.parts, note.requests,
                                note.rejected);
@@ -155,4 +155,27 @@ void p2p_land_flush(p2p_land_t *land)
     } else land->set.failed(land->set.baton, error);
     land->away = error && error->kind == P2P_E_UNAVAILABLE;
     apr_pool_clear(p);
+}
+
+void p2p_land_flush(p2p_land_t *land)
+{
+    if (land->landed) flush(land, 0);
+}
+
+void p2p_land_end(p2p_land_t *land, p2p_job_counts_t *partial)
+{
+    p2p_landing_t *landing;
+
+    memset(partial, 0, sizeof *partial);
+    for (landing = land->open; landing; landing = landing->next) {
+        p2p_part_t *part = &landing->part;
+
+        part->retrieved = part->written + part->duplicate + part->skipped + part->rejected;
+        partial->retrieved += part->retrieved;
+        partial->written += part->written;
+        partial->duplicate += part->duplicate;
+        partial->skipped += part->skipped;
+        partial->rejected += part->rejected;
+    }
+    if (land->landed || land->open) flush(land, 1);
 }

@@ -46,6 +46,7 @@ p2p_landing_t *p2p_landing_make(p2p_land_t *land, int request, int number, const
 
 void p2p_landing_free(p2p_landing_t *landing)
 {
+    if (landing->list == &landing->land->landed) landing->land->landed_count--;
     unlink_from(landing);
     p2p_buf_free(&landing->held);
     p2p_seen_free(&landing->places);
@@ -63,6 +64,11 @@ void p2p_landing_move(p2p_landing_t *landing)
 {
     unlink_from(landing);
     link_into(&landing->land->landed, landing);
+    landing->land->landed_count++;
+    p2p_seen_free(&landing->places);
+    free(landing->targets);
+    landing->targets = NULL;
+    landing->target_count = landing->target_room = 0;
 }
 
 apr_time_t p2p_landing_now(const p2p_landing_t *landing)
@@ -99,6 +105,15 @@ void p2p_landing_unhold(p2p_landing_t *landing, apr_uint64_t key)
     *held = *(p2p_held_t *)(void *)(landing->held.data + landing->held.len);
     p2p_seen_find(&landing->places, key)->updated = 0;
     if (place <= landing->placed) p2p_seen_find(&landing->places, held->key)->updated = place;
+}
+
+/* Most are the first of their resource: those take no memory. */
+const char *p2p_landing_version(p2p_landing_t *landing, const char *version)
+{
+    if (!*version) return "";
+    if (strcmp(version, "1") == 0) return "1";
+    if (!landing->pool) apr_pool_create(&landing->pool, landing->land->pool);
+    return apr_pstrdup(landing->pool, version);
 }
 
 void p2p_landing_add_target(p2p_landing_t *landing, const p2p_target_t *target)

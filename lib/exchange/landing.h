@@ -15,7 +15,7 @@ typedef struct p2p_held_t {
 /* A resource that was written. */
 typedef struct p2p_target_t {
     unsigned char digest[P2P_DIGEST_BYTES];
-    apr_int64_t version;
+    const char *version; /* "": not told; "1" is a literal, others are the landing's */
     unsigned type;
 } p2p_target_t;
 
@@ -31,6 +31,7 @@ struct p2p_land_t {
     unsigned provenance_type;
     apr_pool_t *pool, *scratch, *flush_pool;
     p2p_landing_t *open, *landed; /* lists */
+    int landed_count;
     apr_int64_t received;         /* resources of parts that are not noted as landed */
     int away;                     /* the database was, at the last flush */
 };
@@ -67,6 +68,9 @@ void p2p_landing_move(p2p_landing_t *landing);
 apr_time_t p2p_landing_now(const p2p_landing_t *landing);
 p2p_held_t *p2p_landing_held(p2p_landing_t *landing, apr_uint64_t key);
 void p2p_landing_unhold(p2p_landing_t *landing, apr_uint64_t key);
+/* A version's text, for the landing's life. */
+const char *p2p_landing_version(p2p_landing_t *landing, const char *version);
+
 void p2p_landing_add_target(p2p_landing_t *landing, const p2p_target_t *target);
 
 /* Adds a row for the report to one of the landing's two lists, strings of row copied. A part has 20,000 rows in each at most, with 8 MiB

@@ -1,55 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the findings of a scan to a resource with its splices. */
-#include "exchange/map.h"
+#include "exchange/mapper.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_hash.h>
 #include <apr_strings.h>
 
 #include "base/clock.h"
-#include "base/uri.h"
-#include "exchange/map_scan.h"
 #include "fhir/resource_type.h"
 
-#define TYPES_MAX 1000
 #define TEXT_MAX (64 << 20) /* of all texts that one resource gets */
 
-typedef struct type_t {
-    const char *name;
-    p2p_identifier_kind_t identifiers;
-} type_t;
-
-/* A splice while its text still lies in the mapper's buffer. */
-typedef struct draft_t {
-    apr_size_t at, cut, text, len;
-    int link; /* number of the link it belongs to, or -1 */
-} draft_t;
-
-struct p2p_mapper_t {
-    p2p_id_deriver_t *deriver;
-    p2p_bases_t bases;
-    apr_pool_t *pool;
-    const char *endpoint, *source_patient, *target_patient;
-    const char *source_begin, *identifier_begin; /* of what each resource gets, up to the endpoint */
-    apr_uint64_t member_key; /* of the member's Patient at the source */
-    type_t types[TYPES_MAX];
-    unsigned type_count;
-    apr_hash_t *type_numbers;
-    /* of the resource under way */
-    const p2p_findings_t *findings;
-    p2p_findings_t own_findings; /* of an entry whose tokens nobody was told */
-    p2p_buf_t text;
-    draft_t *drafts;
-    p2p_link_t *links;
-    unsigned draft_count, draft_room, link_count, link_room;
-    const char *bytes;
-    apr_size_t len;
-    apr_pool_t *scratch;
-    unsigned other_patients, member_patients; /* bits of p2p_found_t.patient */
-    p2p_resource_t head; /* what is known before it is made */
-};
+typedef p2p_mapper_type_t type_t;
+typedef p2p_map_draft_t draft_t;
 
 static apr_status_t free_mapper(void *data)
 {
@@ -119,7 +83,7 @@ int p2p_mapper_type_number(p2p_mapper_t *mapper, const char *name, apr_size_t le
     type_t *type = apr_hash_get(mapper->type_numbers, name, (apr_ssize_t)len);
 
     if (type) return (int)(type - mapper->types);
-    if (mapper->type_count == TYPES_MAX || !p2p_is_fhir_type(name, len)) return -1;
+    if (mapper->type_count == P2P_MAPPER_TYPES_MAX || !p2p_is_fhir_type(name, len)) return -1;
     type = &mapper->types[mapper->type_count++];
     type->name = apr_pstrmemdup(mapper->pool, name, len);
     type->identifiers = p2p_identifier_kind(type->name);
@@ -404,7 +368,14 @@ static void draft_link(p2p_mapper_t *mapper, const p2p_found_t *found, const p2p
     } else if (ref->kind == P2P_REF_URN) {
         link->is_urn = 1;
         link->key = urn_key(mapper, text, len);
-    } else link->hopeless = 1;
+    } else if (ref->kind == P2P_REF_EXTERNAL && ref->type) link->is_external = 1;
+    else link->hopeless = 1;
+}
+
+/* Can an attachment's URL lead to a resource of the source? */
+static int may_be_attached(const p2p_reference_t *ref)
+{
+    return ref->kind == P2P_REF_RESOURCE || ref->kind == P2P_REF_URN || (ref->kind == P2P_REF_EXTERNAL && ref->type);
 }
 
 static void draft_found(p2p_mapper_t *mapper, const p2p_found_t *found)
@@ -418,7 +389,7 @@ static void draft_found(p2p_mapper_t *mapper, const p2p_found_t *found)
     if (ref.kind == P2P_REF_OTHER) return;
     if (found->is_odd && !is_patient(&ref)) return; /* only called so; but no shape lets a source point at the target's Patients */
     if (found->is_nested && p2p_findings_is_local(mapper->findings, text, len)) return;
-    if (found->is_attachment && ref.kind != P2P_REF_RESOURCE && ref.kind != P2P_REF_URN) return;
+    if (found->is_attachment && !may_be_attached(&ref)) return;
     if (found->patient && is_patient(&ref)) {
         if (member) mapper->member_patients |= 1u << found->patient;
         else if (!same_id) mapper->other_patients |= 1u << found->patient;
@@ -524,69 +495,4 @@ p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry
     sort_drafts(mapper);
     *resource = make_resource(mapper);
     return NULL;
-}
-
-/* ---- What becomes of links later ---- */
-
-int p2p_map_resolve_urn(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link_t *link, const p2p_named_t *named)
-{
-    char text[64 + P2P_RESOURCE_ID_LEN + 4];
-    const char *type = p2p_mapper_type(mapper, named->type);
-    int is_member_link = named->key == mapper->member_key && link->kind == P2P_LINK_REFERENCE;
-    const char *id = is_member_link ? mapper->target_patient : named->target_id;
-    int len = apr_snprintf(text, sizeof text, "\"%s/%s\"", type, id);
-
-    p2p_resource_set_splice(resource, link->splice, link->value, link->value_end - link->value, text, (apr_size_t)len);
-    link->is_urn = 0;
-    link->key = named->key;
-    link->settled = (unsigned char)is_member_link;
-    return link->patient && named->key != mapper->member_key && strcmp(type, "Patient") == 0;
-}
-
-/* Does it begin with a scheme? */
-static int is_absolute(const char *text, apr_size_t len)
-{
-    apr_size_t i = 0;
-
-    while (i < len && !strchr(":/?#\\", text[i])) i++;
-    return i > 0 && i < len && text[i] == ':';
-}
-
-void p2p_map_unresolved(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link_t *link, int keep)
-{
-    const char *value = resource->bytes + link->value + 1;
-    apr_size_t len = link->value_end - link->value - 2;
-    int absolute = is_absolute(value, len);
-    p2p_buf_t text;
-
-    link->settled = 1;
-    if (keep || link->kind == P2P_LINK_ATTACHMENT) {
-        p2p_resource_set_splice(resource, link->splice, link->value, 0, NULL, 0);
-        return;
-    }
-    if (link->drops) {
-        p2p_resource_set_splice(resource, link->splice, link->member, link->member_end - link->member, NULL, 0);
-        return;
-    }
-    p2p_buf_init(&text, len + strlen(mapper->endpoint) * 6 + 128);
-    p2p_buf_puts(&text, "\"identifier\":{\"system\":\"urn:ietf:rfc:3986\",\"value\":");
-    p2p_buf_json(&text, mapper->endpoint, absolute ? 0 : strlen(mapper->endpoint));
-    text.len--; /* the closing quote: what follows is JSON text already */
-    if (!absolute) p2p_buf_puts(&text, "/");
-    p2p_buf_add(&text, value, len);
-    p2p_buf_puts(&text, "\"}");
-    p2p_resource_set_splice(resource, link->splice, link->member, link->member_end - link->member, text.data, text.len);
-    p2p_buf_free(&text);
-}
-
-const char *p2p_map_link_url(const p2p_mapper_t *mapper, const p2p_resource_t *resource, const p2p_link_t *link,
-                             apr_pool_t *p)
-{
-    apr_size_t len;
-    const char *text = p2p_scan_unescape(p, resource->bytes + link->value, link->value_end - link->value, &len);
-    p2p_reference_t ref = p2p_reference_parse(&mapper->bases, text, len);
-
-    if (ref.kind != P2P_REF_RESOURCE) return NULL;
-    return apr_psprintf(p, "%s/%.*s/%s", mapper->endpoint, (int)ref.type_len, ref.type,
-                        p2p_uri_encode(p, apr_pstrmemdup(p, ref.id, ref.id_len)));
 }

@@ -42,6 +42,10 @@ typedef struct p2p_named_t {
 /* Gives a link by urn the resource that the urn names. Returns 1 where the link shows that the resource is another patient's. */
 int p2p_map_resolve_urn(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link_t *link, const p2p_named_t *named);
 
+/* Looks at a link that is_external by the bases known by now: under one of them it becomes what it would have been had that base been known
+ * when it was mapped. Returns whether it did. The resource is in memory. */
+int p2p_map_look_again(p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link_t *link);
+
 /* What the link refers to will not be at the target: a reference becomes logical, or with keep stays as the source wrote it, an
  * attachment stays. */
 void p2p_map_unresolved(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link_t *link, int keep);

@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* What those wait for that refer to something under an unknown base: that this becomes known. No resource has this key. */
+#define EXTERNAL_KEY 1
+
 typedef struct p2p_order_list_t {
     p2p_resource_t *head, *tail;
     apr_size_t bytes;
@@ -29,6 +32,7 @@ struct p2p_order_t {
     apr_size_t held;           /* resources that lie here */
     apr_size_t bytes;          /* of them in memory */
     int closed, broken;
+    int bases_final;           /* p2p_order_wanted was called: the answers to come teach no bases */
     apr_pool_t *scratch;
     apr_uint64_t visit;
     unsigned index;
@@ -240,6 +244,14 @@ static verdict_t look_at_urn(p2p_order_t *order, p2p_resource_t *resource, p2p_l
     return order->closed ? unresolved(order, resource, link) : BLOCKED;
 }
 
+static verdict_t look_at_external(p2p_order_t *order, p2p_resource_t *resource, p2p_link_t *link, apr_uint64_t *blocker)
+{
+    if (!fetch(order, resource)) return BROKEN;
+    if (p2p_map_look_again(order->set.mapper, resource, link)) return CLEAR;
+    *blocker = EXTERNAL_KEY;
+    return order->closed || order->bases_final ? unresolved(order, resource, link) : BLOCKED;
+}
+
 /* Does what a resource waits for still keep it from going? Then there is no need to look into it: this bounds the search. */
 static const node_t *still_missing(const p2p_order_t *order, const p2p_resource_t *resource)
 {
@@ -285,11 +297,10 @@ static verdict_t look_at_key(p2p_order_t *order, p2p_resource_t *resource, p2p_l
 static verdict_t look_at(p2p_order_t *order, p2p_resource_t *resource, p2p_link_t *link, apr_uint64_t *blocker,
                          p2p_resource_t **deeper)
 {
-    if (link->is_urn) {
-        verdict_t verdict = look_at_urn(order, resource, link, blocker);
+    verdict_t verdict = link->is_urn ? look_at_urn(order, resource, link, blocker)
+                        : link->is_external ? look_at_external(order, resource, link, blocker) : CLEAR;
 
-        if (verdict != CLEAR) return verdict;
-    }
+    if (verdict != CLEAR) return verdict;
     if (link->settled) return CLEAR;
     if (link->hopeless) return unresolved(order, resource, link);
     return look_at_key(order, resource, link, blocker, deeper);
@@ -502,6 +513,11 @@ void p2p_order_name(p2p_order_t *order, apr_uint64_t urn, const p2p_named_t *nam
     release_waiting(order, node);
 }
 
+void p2p_order_bases_changed(p2p_order_t *order)
+{
+    p2p_order_settled(order, EXTERNAL_KEY);
+}
+
 void p2p_order_close(p2p_order_t *order)
 {
     apr_size_t i;
@@ -542,6 +558,8 @@ void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *bato
 {
     apr_size_t i;
 
+    order->bases_final = 1;
+    p2p_order_bases_changed(order);
     for (i = 0; i < order->bucket_count; i++) {
         node_t *node;
 

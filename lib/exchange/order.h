@@ -38,6 +38,9 @@ p2p_resource_t *p2p_order_replace(p2p_order_t *order, p2p_resource_t *resource);
 /* A urn names this resource: what refers to it by the urn can be looked at again. */
 void p2p_order_name(p2p_order_t *order, apr_uint64_t urn, const p2p_named_t *named);
 
+/* The mapper knows a base more: what refers to something under an unknown one can be looked at again. */
+void p2p_order_bases_changed(p2p_order_t *order);
+
 /* Puts into Bundles what can go, as long as push has room. */
 void p2p_order_run(p2p_order_t *order);
 

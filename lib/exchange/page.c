@@ -169,10 +169,14 @@ static void complete(p2p_page_t *page)
     p2p_page_free(page);
 }
 
-/* A resource that something refers to and that the source does not give: an empty part. */
-static void complete_without(p2p_page_t *page)
+/* A resource that something refers to and that the source does not give: an empty part, and a row in the report. */
+static void complete_without(p2p_page_t *page, const char *why)
 {
+    const char *id = strrchr(page->url, '/'), *type = id;
+
+    while (type > page->url && type[-1] != '/') type--;
     p2p_land_again(page->landing);
+    p2p_land_missing(page->landing, apr_pstrmemdup(page->attempt_pool, type, (apr_size_t)(id - type)), id + 1, why);
     p2p_land_complete(page->landing, "", "", 0);
     page->pull->under_way_count--;
     page->pull->set.progress(page->pull->set.baton);
@@ -197,7 +201,7 @@ static void on_refused(p2p_page_t *page, int status)
     } else if (p2p_retry_status(status) && page->attempts < P2P_ATTEMPTS) {
         retry(page);
     } else if (strcmp(page->kind, "read") == 0 && status != 401) {
-        complete_without(page);
+        complete_without(page, apr_psprintf(page->attempt_pool, "the source answered %d", status));
     } else if (status == 401 || status == 403) {
         fail(page, P2P_E_REFUSED, "source-refuses",
              apr_psprintf(page->attempt_pool, "the source answered %d: the member's access does not reach this; authorise again", status),
@@ -214,7 +218,7 @@ static void on_broken(p2p_page_t *page, const p2p_error_t *error)
     if (page->attempts < P2P_ATTEMPTS && (error->kind == P2P_E_UNAVAILABLE || strcmp(error->code, "json-cut-short") == 0
                                           || strcmp(error->code, "not-json") == 0))
         retry(page);
-    else if (strcmp(page->kind, "read") == 0) complete_without(page);
+    else if (strcmp(page->kind, "read") == 0) complete_without(page, error->sentence);
     else fail(page, error->kind, error->code, error->sentence, error->detail);
 }
 

@@ -11,10 +11,10 @@
 
 #define FOLLOWED_MAX 100000 /* pages of one request: a source that never ends is stopped */
 
-static apr_status_t free_pull(void *data)
+void p2p_pull_stop(p2p_pull_t *pull)
 {
-    p2p_pull_t *pull = data;
-
+    pull->broken = 1;
+    p2p_token_cancel(pull->set.token);
     while (pull->under_way) p2p_page_free(pull->under_way);
     while (pull->queue) {
         p2p_page_t *page = pull->queue;
@@ -22,8 +22,15 @@ static apr_status_t free_pull(void *data)
         pull->queue = page->next;
         p2p_page_free(page);
     }
+    pull->under_way_count = 0;
+}
+
+static apr_status_t free_pull(void *data)
+{
+    p2p_pull_t *pull = data;
+
+    p2p_pull_stop(pull);
     p2p_seen_free(&pull->visited);
-    p2p_token_cancel(pull->set.token);
     return APR_SUCCESS;
 }
 
@@ -80,7 +87,8 @@ void p2p_pull_fail(p2p_pull_t *pull, const p2p_error_t *error)
     pull->set.failed(pull->set.baton, error);
 }
 
-/* The next link may be relative, absolute, and on another host's name; outside the source's origin it is not followed. */
+/* The next link may be relative, absolute, and on another host's name; outside the source's origin it is not followed. One
+ * that is empty is none. */
 void p2p_pull_follow(p2p_page_t *page, const char *link)
 {
     p2p_pull_t *pull = page->pull;
@@ -88,6 +96,7 @@ void p2p_pull_follow(p2p_page_t *page, const char *link)
     p2p_error_t *error = p2p_uri_parse(page->pool, pull->set.endpoint, &endpoint);
     const char *url;
 
+    if (!*link) return;
     if (!error) error = p2p_uri_resolve(page->pool, page->url, link, &next);
     if (error) {
         p2p_pull_fail(pull, p2p_error_make(page->pool, P2P_E_INVALID, "next-link-unusable",
@@ -99,7 +108,8 @@ void p2p_pull_follow(p2p_page_t *page, const char *link)
     if (!page->follow) return;
     if (!p2p_uri_same_origin(&endpoint, &next)) {
         error = p2p_error_make(page->pool, P2P_E_REFUSED, "next-link-elsewhere",
-                               "the source's next link leads to another origin, %s://%s, and is not followed", next.scheme, next.host);
+                               "the source's next link leads to another origin, %s://%s:%d, and is not followed",
+                               next.scheme, next.host, next.port);
     } else if (!visit(pull, page->request, url)) {
         error = p2p_error_make(page->pool, P2P_E_INVALID, "page-loop",
                                "the source's pages go round in a circle: page %d links to one that was fetched before", page->number + 1);

@@ -36,6 +36,9 @@ void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, c
 /* Starts what can be started, and lets go on what was paused. Call it whenever room was made. */
 void p2p_pull_run(p2p_pull_t *pull);
 
+/* Ends retrieval: nothing is under way or will be. Not from a transfer's callback. */
+void p2p_pull_stop(p2p_pull_t *pull);
+
 /* Is nothing under way or to be fetched? */
 int p2p_pull_is_idle(const p2p_pull_t *pull);
 

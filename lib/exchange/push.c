@@ -11,7 +11,7 @@
 #include "exchange/retry.h"
 #include "fhir/answer.h"
 
-#define QUEUED_MAX 2                          /* closed Bundles that wait for a connection */
+#define QUEUED_MAX 1                          /* closed Bundles that wait for a connection */
 #define STALL_TIMEOUT apr_time_from_sec(120)  /* a target may think long about a Bundle */
 #define ANSWER_BASE (1 << 20)                 /* bytes of an answer: so many, */
 #define ANSWER_PER_ENTRY 8192                 /* and so many for each entry */
@@ -24,7 +24,7 @@ struct p2p_push_t {
     p2p_outgoing_t *queue, *queue_tail;
     p2p_outgoing_t **alive; /* all but the open one */
     int alive_count, alive_room;
-    int queued, in_flight, broken;
+    int queued, in_flight, broken, draining;
     int refused_some; /* so that links which were good when they were bundled may not be so any more */
     apr_array_header_t *fields;
 };
@@ -253,6 +253,19 @@ static void apply_entry(p2p_push_t *push, p2p_outgoing_t *again, p2p_resource_t 
     else refuse(push, resource, entry->status, entry->outcome ? p2p_outcome_text(p, entry->outcome, entry->outcome_len) : "");
 }
 
+/* An answer that says success and cannot be read: it may come from something before the target, and is asked for again. */
+static void unusable(p2p_push_t *push, p2p_outgoing_t *outgoing, const p2p_error_t *error)
+{
+    if (outgoing->attempts < P2P_ATTEMPTS && !push->draining) {
+        retry(push, outgoing, NULL);
+        end_attempt(outgoing);
+        return;
+    }
+    fail(push, p2p_error_make(outgoing->pool, P2P_E_INVALID, "target-answer-unusable",
+         "the target's answer to a transaction at its base URL cannot be used (%s); check P2PTarget and look at the target's log",
+         error->sentence));
+}
+
 static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char *body, apr_size_t len)
 {
     p2p_answer_entry_t *entries;
@@ -261,16 +274,15 @@ static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char 
     p2p_error_t *error = p2p_answer_read(outgoing->pool, body, len, &entries, &count);
 
     if (!error && count != outgoing->count)
-        error = p2p_error_make(outgoing->pool, P2P_E_INVALID, "target-answer-unusable",
-                               "the target answered a transaction of %d entries with %d; look at its log", outgoing->count, count);
+        error = p2p_error_make(outgoing->pool, P2P_E_INVALID, "not-fhir", "it has %d entries for %d", count, outgoing->count);
     if (error) {
-        fail(push, error);
+        unusable(push, outgoing, error);
         return;
     }
     again = p2p_outgoing_make(push->set.mapper);
     again->attempts = outgoing->attempts;
     for (i = 0; i < count; i++) apply_entry(push, again, outgoing->resources[i], &entries[i], outgoing->pool);
-    if (again->count) {
+    if (again->count && !push->draining) {
         live(push, again);
         again->then = outgoing->then;
         outgoing->then = NULL;
@@ -307,7 +319,10 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
 
     outgoing->transfer = NULL;
     push->in_flight--;
-    if (push->broken) return;
+    if (push->broken || (push->draining && (error || status > 201))) {
+        die(push, outgoing);
+        return;
+    }
     if (error && (!strcmp(error->code, "stalled") || !strcmp(error->code, "timed-out")) && halve(push, outgoing)) {
         send_queued(push);
         return;
@@ -364,6 +379,30 @@ int p2p_push_has_room(const p2p_push_t *push)
 void p2p_push_flush(p2p_push_t *push)
 {
     if (push->alive_count == 0) p2p_push_close(push);
+}
+
+void p2p_push_drain(p2p_push_t *push)
+{
+    int i;
+
+    push->draining = 1;
+    push->queue = push->queue_tail = NULL;
+    push->queued = 0;
+    for (i = push->alive_count - 1; i >= 0; i--) {
+        p2p_outgoing_t *outgoing = push->alive[i];
+
+        outgoing->then = NULL;
+        if (outgoing->timer) push->set.http->cancel_timer(outgoing->timer);
+        outgoing->timer = NULL;
+        if (!outgoing->transfer) die(push, outgoing);
+    }
+    p2p_outgoing_free(push->open);
+    push->open = p2p_outgoing_make(push->set.mapper);
+}
+
+int p2p_push_is_sending(const p2p_push_t *push)
+{
+    return push->in_flight > 0;
 }
 
 int p2p_push_is_idle(const p2p_push_t *push)

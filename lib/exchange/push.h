@@ -22,8 +22,8 @@ typedef struct p2p_push_settings_t {
     int keep_unresolved;           /* P2PUnresolvedReferences keep */
     const p2p_mapper_t *mapper;    /* for names of types, and references to what was refused */
     p2p_seen_t *seen;
-    /* A resource is written at a version (0: the target told none), or refused (outcome: the server's own words). It is the callee's now. */
-    void (*written)(void *baton, p2p_resource_t *resource, apr_int64_t version);
+    /* A resource is written at a version ("": the target told none), or refused (outcome: the server's own words). It is the callee's now. */
+    void (*written)(void *baton, p2p_resource_t *resource, const char *version);
     void (*refused)(void *baton, p2p_resource_t *resource, int status, const char *outcome);
     /* The target does not take anything any more: the job cannot go on. */
     void (*failed)(void *baton, const p2p_error_t *error);
@@ -53,6 +53,13 @@ int p2p_push_has_room(const p2p_push_t *push);
 
 /* Nothing more comes for now: sends the open Bundle where a connection would idle otherwise. */
 void p2p_push_flush(p2p_push_t *push);
+
+/* The job is coming to an end: what is not under way is dropped, what is comes to its end and is not tried again. What is added from
+ * now on is still sent, once. */
+void p2p_push_drain(p2p_push_t *push);
+
+/* Is a Bundle under way at this moment? */
+int p2p_push_is_sending(const p2p_push_t *push);
 
 /* Is nothing under way, waiting or being filled? */
 int p2p_push_is_idle(const p2p_push_t *push);

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "fhir/answer.h"
+#include "fhir/resource_type.h"
+
 struct p2p_receive_t {
     p2p_mapper_t *mapper;
     p2p_seen_t *seen;
@@ -93,7 +96,7 @@ static void skip(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
 {
     p2p_seen_slot_t *slot = p2p_seen_add(receive->seen, resource->key);
 
-    p2p_land_skipped(landing, p2p_mapper_type(receive->mapper, resource->type), resource->source_id, code);
+    p2p_land_skipped(landing, p2p_mapper_type(receive->mapper, resource->type), resource->source_id, code, "");
     if (slot->state == P2P_SEEN_NEVER) slot->state = P2P_SEEN_GONE;
     name(receive, landing, resource); /* whose subject it is, is another patient's */
     p2p_order_settled(receive->order, resource->key);
@@ -119,22 +122,45 @@ static void take(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
     }
 }
 
-void p2p_receive_entry(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry)
+/* What the source says about the search. */
+static p2p_error_t *take_outcome(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry)
+{
+    const char *words = p2p_outcome_text(receive->scratch, entry->resource, entry->len);
+    p2p_error_t *error;
+
+    if (!entry->alone) {
+        p2p_land_skipped(landing, "OperationOutcome", "", "outcome", words);
+        return NULL;
+    }
+    error = p2p_error_make(receive->scratch, P2P_E_REFUSED, "source-outcome",
+                           "the source answered 200 with an OperationOutcome instead of data; ask the source payer what is wrong");
+    return p2p_error_detail(receive->scratch, error, words);
+}
+
+p2p_error_t *p2p_receive_entry(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry)
 {
     p2p_resource_t *resource;
     p2p_error_t *error;
+    const char *type;
+    int bases = p2p_mapper_bases(receive->mapper)->count;
 
     apr_pool_clear(receive->scratch);
-    if (entry->outcome) {
-        p2p_land_skipped(landing, "OperationOutcome", "", "outcome");
-        return;
-    }
+    if (entry->outcome) return take_outcome(receive, landing, entry);
     error = p2p_map(receive->mapper, receive->scratch, entry, &resource);
-    if (error) p2p_land_unmappable(landing, error, entry->resource, entry->len);
-    else if (strcmp(p2p_mapper_type(receive->mapper, resource->type), "OperationOutcome") == 0)
-        skip(receive, landing, resource, "outcome");
+    if (p2p_mapper_bases(receive->mapper)->count != bases) p2p_order_bases_changed(receive->order);
+    if (error) {
+        p2p_land_unmappable(landing, error, entry->resource, entry->len);
+        return NULL;
+    }
+    type = p2p_mapper_type(receive->mapper, resource->type);
+    if (strcmp(type, "OperationOutcome") == 0) {
+        p2p_resource_free(resource);
+        return take_outcome(receive, landing, entry);
+    }
+    if (p2p_is_server_type(type)) skip(receive, landing, resource, "server-resource");
     else if (resource->other_patient) skip(receive, landing, resource, "other-patient");
     else take(receive, landing, resource);
+    return NULL;
 }
 
 void p2p_receive_settled(p2p_receive_t *receive, apr_uint64_t key)

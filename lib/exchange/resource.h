@@ -27,6 +27,7 @@ typedef struct p2p_link_t {
     unsigned splice;       /* the splice that rewrites it */
     unsigned char kind;    /* p2p_link_kind_t */
     unsigned char is_urn;  /* the splice has no text yet */
+    unsigned char is_external; /* Type/id under a base that is not the source's as far as was known; the splice has no text yet, key is 0 */
     unsigned char hopeless;/* conditional or elsewhere: it will never be received; key is 0 */
     unsigned char drops;   /* the Reference has an identifier already: without its reference it is logical */
     unsigned char patient; /* it says whose data this is (subject, patient, beneficiary, for) */

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/scan.h"
+#include "fhir/reference.h"
 
 #define OUTCOME_TEXT_MAX 2000
 #define FOREIGN_TEXT_MAX 200
@@ -19,6 +20,7 @@
 /* Depths: 1 the answer's members, 2 an entry, 3 its members, 4 those of its response. */
 typedef struct reader_t {
     const char *body;
+    apr_pool_t *pool;
     apr_array_header_t *entries;
     int in_entries, in_response, is_bundle;
     const char *name; /* of the member under way at depth 1, 3 or 4, with quotes */
@@ -36,17 +38,15 @@ static p2p_answer_entry_t *last(const reader_t *reader)
     return &APR_ARRAY_IDX(reader->entries, reader->entries->nelts - 1, p2p_answer_entry_t);
 }
 
-/* The number that text ends in, be it …/_history/3, W/"3", "3" or 3; 0 where it ends in none. */
-static apr_int64_t version_of(const char *text, apr_size_t len)
+/* The version that text ends in, be it …/_history/3, W/"3", "3" or 3 (JSON's escapes still in it); "" where that is no FHIR id. */
+static const char *version_of(const reader_t *reader, const char *text, apr_size_t len)
 {
-    apr_size_t end = len, begin, i;
-    apr_int64_t version = 0;
+    apr_size_t end = len, begin;
 
     while (end > 0 && (text[end - 1] == '"' || text[end - 1] == '\\')) end--;
-    for (begin = end; begin > 0 && apr_isdigit(text[begin - 1]);) begin--;
-    if (end - begin > 18 || (begin > 0 && text[begin - 1] != '/' && text[begin - 1] != '"')) return 0;
-    for (i = begin; i < end; i++) version = version * 10 + (text[i] - '0');
-    return version;
+    for (begin = end; begin > 0 && text[begin - 1] != '/' && text[begin - 1] != '"';) begin--;
+    if (!p2p_is_fhir_id(text + begin, end - begin)) return "";
+    return end - begin == 1 && text[begin] == '1' ? "1" : apr_pstrmemdup(reader->pool, text + begin, end - begin);
 }
 
 static int has(const char *text, apr_size_t len, const char *part)
@@ -61,8 +61,8 @@ static void on_response_string(const reader_t *reader, const char *text, apr_siz
     if (named(reader, "status") && len >= 3) {
         entry->status = apr_isdigit(text[0]) && apr_isdigit(text[1]) && apr_isdigit(text[2]) && (len == 3 || !apr_isdigit(text[3]))
                         ? (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0') : 0;
-    } else if (named(reader, "location") && has(text, len, "/_history")) entry->version = version_of(text, len);
-    else if (named(reader, "etag") && !entry->version) entry->version = version_of(text, len);
+    } else if (named(reader, "location") && has(text, len, "/_history")) entry->version = version_of(reader, text, len);
+    else if (named(reader, "etag") && !*entry->version) entry->version = version_of(reader, text, len);
 }
 
 static void on_top(reader_t *reader, const p2p_scan_token_t *token)
@@ -95,7 +95,7 @@ static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
     } else if (token->depth == 1) on_top(reader, token);
     else if (!reader->in_entries) return NULL;
     else if (token->depth == 2 && token->kind == P2P_SCAN_OBJECT)
-        memset(apr_array_push(reader->entries), 0, sizeof(p2p_answer_entry_t));
+        APR_ARRAY_PUSH(reader->entries, p2p_answer_entry_t) = (p2p_answer_entry_t){.version = ""};
     else if (token->depth == 3) reader->in_response = token->kind == P2P_SCAN_OBJECT && named(reader, "response");
     else if (token->depth == 4 && reader->in_response) on_response(reader, token);
     return NULL;
@@ -106,6 +106,7 @@ p2p_error_t *p2p_answer_read(apr_pool_t *p, const char *body, apr_size_t len, p2
     reader_t reader = {0};
 
     reader.body = body;
+    reader.pool = p;
     reader.entries = apr_array_make(p, 128, sizeof(p2p_answer_entry_t));
     P2P_TRY(p2p_scan_all(body, len, on_token, &reader, p));
     if (!reader.is_bundle) return p2p_error_make(p, P2P_E_INVALID, "not-fhir", "the answer is no Bundle");

@@ -8,7 +8,7 @@
 
 typedef struct p2p_answer_entry_t {
     int status;         /* 201, 200, 422 …; 0 where the entry tells none */
-    apr_int64_t version; /* from location's /_history/n, else from etag; 0 where it tells none or one that is no number */
+    const char *version; /* from location's /_history/…, else from etag; "" where it tells none */
     const char *outcome; /* the OperationOutcome's bytes, into the body; NULL where there is none */
     apr_size_t outcome_len;
 } p2p_answer_entry_t;

@@ -317,6 +317,7 @@ p2p_error_t *p2p_bundle_reader_finish(p2p_bundle_reader_t *reader)
     if (span_len(reader->doc) > reader->max) return too_large(reader);
     entry.resource = text_at(reader, reader->doc);
     entry.len = span_len(reader->doc);
+    entry.alone = 1;
     reader->bundle.entries++;
     return reader->entry(reader->baton, &entry);
 }

@@ -13,6 +13,7 @@ typedef struct p2p_bundle_entry_t {
     const char *full_url; /* raw, without quotes and with JSON's escapes; NULL where there is none */
     apr_size_t full_url_len;
     int outcome;          /* search.mode is "outcome" */
+    int alone;            /* the whole answer is this resource */
     void *told;           /* whom the tokens of this resource were told, if anybody: see p2p_bundle_reader_tokens */
 } p2p_bundle_entry_t;
 

@@ -15,11 +15,13 @@ void p2p_provenance_begin(p2p_buf_t *out, const p2p_provenance_t *provenance)
                    "StructureDefinition/pdex-provenance\"]},\"target\":[", provenance->id);
 }
 
-void p2p_provenance_target(p2p_buf_t *out, int first, const char *type, const char *id, apr_int64_t version)
+void p2p_provenance_target(p2p_buf_t *out, int first, const char *type, const char *id, const char *version)
 {
     p2p_buf_cat(out, first ? "" : ",", "{\"reference\":\"", type, "/", id, NULL);
-    if (version == 1) p2p_buf_puts(out, "/_history/1"); /* so it is with most of them */
-    else if (version > 0) p2p_buf_printf(out, "/_history/%" APR_INT64_T_FMT, version);
+    if (*version) {
+        p2p_buf_puts(out, "/_history/");
+        p2p_buf_puts(out, version);
+    }
     p2p_buf_puts(out, "\"}");
 }
 
@@ -34,10 +36,10 @@ void p2p_provenance_end(p2p_buf_t *out, const p2p_provenance_t *provenance)
                    provenance->organization);
     p2p_buf_puts(out, "\"entity\":[{\"extension\":[{\"url\":\"" PDEX "StructureDefinition/ProvenanceSourceFrom\","
                  "\"valueCodeableConcept\":{\"coding\":[{\"system\":\"" PDEX "CodeSystem/ProvenancePayerDataSource\","
-                 "\"code\":\"hl7fhirr4\"}]}}],\"role\":\"source\",\"what\":{\"identifier\":{\"system\":\"" SHA256_OID
-                 "\",\"value\":");
-    p2p_buf_json(out, provenance->sha256, strlen(provenance->sha256));
-    p2p_buf_puts(out, "},\"display\":");
+                 "\"code\":\"hl7fhirr4\"}]}}],\"role\":\"source\",\"what\":{");
+    if (*provenance->sha256)
+        p2p_buf_cat(out, "\"identifier\":{\"system\":\"" SHA256_OID "\",\"value\":\"", provenance->sha256, "\"},", NULL);
+    p2p_buf_puts(out, "\"display\":");
     p2p_buf_json(out, provenance->url, strcspn(provenance->url, "?"));
     p2p_buf_puts(out, "}}]}");
 }

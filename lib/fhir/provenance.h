@@ -13,12 +13,12 @@ typedef struct p2p_provenance_t {
     apr_time_t recorded;      /* when the part was received */
     const char *organization; /* id of the source payer's Organization at the target */
     const char *url;          /* of the part; what stands behind "?" is left out */
-    const char *sha256;       /* of the part's bytes, hex */
+    const char *sha256;       /* of the part's bytes, hex; "" where it did not come whole */
 } p2p_provenance_t;
 
 /* Writes its beginning; then each target; then its end. */
 void p2p_provenance_begin(p2p_buf_t *out, const p2p_provenance_t *provenance);
-void p2p_provenance_target(p2p_buf_t *out, int first, const char *type, const char *id, apr_int64_t version);
+void p2p_provenance_target(p2p_buf_t *out, int first, const char *type, const char *id, const char *version);
 void p2p_provenance_end(p2p_buf_t *out, const p2p_provenance_t *provenance);
 
 #endif

@@ -36,6 +36,13 @@ static const char *const with_one[] = {
     "QuestionnaireResponse", "SpecimenDefinition", "SubstanceSpecification", "TestReport", "TestScript"
 };
 
+/* Sorted by strcmp. */
+static const char *const of_servers[] = {
+    "CapabilityStatement", "CompartmentDefinition", "GraphDefinition", "ImplementationGuide", "MessageDefinition",
+    "NamingSystem", "OperationDefinition", "SearchParameter", "StructureDefinition", "StructureMap", "Subscription",
+    "TerminologyCapabilities", "TestScript"
+};
+
 static int compare(const void *type, const void *entry)
 {
     return strcmp(type, *(const char *const *)entry);
@@ -47,4 +54,9 @@ p2p_identifier_kind_t p2p_identifier_kind(const char *type)
 {
     if (LISTED(with_many, type)) return P2P_IDENTIFIER_MANY;
     return LISTED(with_one, type) ? P2P_IDENTIFIER_ONE : P2P_IDENTIFIER_NONE;
+}
+
+int p2p_is_server_type(const char *type)
+{
+    return LISTED(of_servers, type);
 }

@@ -12,4 +12,8 @@ typedef enum {
 /* How many identifiers a resource of this type may have (R4 4.0.1 definitions). */
 p2p_identifier_kind_t p2p_identifier_kind(const char *type);
 
+/* Does a resource of this type tell the server how to behave (a Subscription, a SearchParameter …)? No part of a member's record, and at
+ * the target it would do what the source wants. */
+int p2p_is_server_type(const char *type);
+
 #endif

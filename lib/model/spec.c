@@ -44,6 +44,8 @@ static const member_t members[] = {
     MEMBER("instance", TEXT, instance),
     MEMBER("slot", NUMBER, slot),
     MEMBER("logLevel", TEXT, log_level),
+    MEMBER("user", TEXT, user),
+    MEMBER("group", BIG, group),
 };
 
 static const char *const auth_names[] = {

@@ -36,6 +36,8 @@ typedef struct p2p_spec_t {
     const char *instance;                  /* a UUID of this httpd parent's life */
     int slot;                              /* which of its runners, from 0 */
     const char *log_level;                 /* httpd's word */
+    const char *user;                      /* User: a name or "#uid"; NULL where httpd is not started by root, or has none */
+    apr_int64_t group;                     /* Group, as a number; 0 where user is NULL */
 } p2p_spec_t;
 
 /* Every setting at its default, an empty key ring; in p. */

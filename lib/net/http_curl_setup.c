@@ -5,10 +5,9 @@
 #include <string.h>
 #include "net/http_curl_loop.h"
 
-/* HTTP/1.1 may use a small buffer; it bounds what libcurl inflates while we pause. */
-#define PLAIN_BUFFER (128 * 1024L)
-#define GZIP_BUFFER (16 * 1024L)
-#define UPLOAD_BUFFER (128 * 1024L)
+/* HTTP/1.1 may use a small buffer, and TLS comes in records of 16 KiB; it bounds what libcurl inflates while we pause. */
+#define READ_BUFFER (16 * 1024L)
+#define UPLOAD_BUFFER (64 * 1024L)
 
 static int end_it(p2p_http_transfer_t *t, p2p_error_kind_t kind, const char *code, const char *sentence)
 {
@@ -127,7 +126,7 @@ static CURLcode set_connection(p2p_http_transfer_t *t)
     SET(CURLOPT_CONNECTTIMEOUT, (long)P2P_CURL_CONNECT_SECONDS);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_BUFFERSIZE, t->request.gzip ? GZIP_BUFFER : PLAIN_BUFFER);
+    SET(CURLOPT_BUFFERSIZE, READ_BUFFER);
     SET(CURLOPT_PRIVATE, t);
     SET(CURLOPT_ERRORBUFFER, t->curl_said);
     SET(CURLOPT_FRESH_CONNECT, t->request.once ? 1L : 0L);

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include "runner/runner.h"
 #include "runner/spec_source.h"
+#include "runner/user.h"
 #include "store/migrate.h"
 #include "store/oidc_server_store.h"
 #include "store/runner_store.h"
@@ -44,11 +45,18 @@ int p2p_command_keygen(apr_pool_t *p, FILE *out)
     return done(out);
 }
 
+/* Root's work ends here: an SQLite file is httpd's User's, and PostgreSQL may ask who connects. */
+static p2p_error_t *open_as_user(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, p2p_db_t **db)
+{
+    P2P_TRY(p2p_become_user(p, spec));
+    return p2p_db_open(p, spec->db_driver, spec->db_params, log, db);
+}
+
 int p2p_command_migrate(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out)
 {
     p2p_db_t *db;
     int from, to;
-    p2p_error_t *error = p2p_db_open(p, spec->db_driver, spec->db_params, log, &db);
+    p2p_error_t *error = open_as_user(p, spec, log, &db);
 
     if (!error) error = p2p_migrate(db, p, &from, &to);
     if (error) return failed(error);
@@ -61,7 +69,7 @@ int p2p_command_migrate(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *
 /* For the commands that need a schema. */
 static p2p_error_t *open_checked(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, p2p_db_t **db)
 {
-    P2P_TRY(p2p_db_open(p, spec->db_driver, spec->db_params, log, db));
+    P2P_TRY(open_as_user(p, spec, log, db));
     return p2p_schema_check(*db, p);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an administrator says to p2p-runner: migrate, definitions import, status. Each prints to standard
- * output. */
+ * output. Given by root, those that open the database become httpd's User before they do. */
 #ifndef P2P_RUNNER_COMMANDS_H
 #define P2P_RUNNER_COMMANDS_H
 

@@ -13,6 +13,7 @@
 #include "runner/commands.h"
 #include "runner/runner.h"
 #include "runner/spec_source.h"
+#include "runner/user.h"
 #include "runner/wake.h"
 
 #if defined(__has_feature)
@@ -35,11 +36,12 @@ static const char usage[] =
     "  status                   show runners and jobs as JSON\n"
     "  once                     work until the queue is empty\n"
     "  run                      what httpd starts: the specification on descriptor 3, a wake pipe on 4\n"
+    "  version                  print the version\n"
     "  help                     this text\n"
     "\n"
     "Settings are those of httpd's configuration, which httpd is asked for (-t -D P2P_DUMP_SPEC):\n"
     "apache2ctl, or what --httpd names, such as --httpd \"apache2 -f /etc/p2p/httpd.conf\". --spec reads\n"
-    "what httpd printed from a file.\n";
+    "what httpd printed from a file. Given by root, commands that use the database work as httpd's User.\n";
 
 typedef struct call_t {
     const char *words[3]; /* command and arguments */
@@ -70,6 +72,7 @@ static int read_arguments(int argc, const char *const *argv, call_t *call)
         if (!strcmp(argv[i], "--httpd")) option = &call->httpd;
         if (option && i + 1 < argc && !*option) *option = argv[++i];
         else if (!strcmp(argv[i], "--help") && !call->count) call->words[call->count++] = "help";
+        else if (!strcmp(argv[i], "--version") && !call->count) call->words[call->count++] = "version";
         else if (!strncmp(argv[i], "--", 2) || call->count == 3) return 0;
         else call->words[call->count++] = argv[i];
     }
@@ -101,8 +104,13 @@ static int work(apr_pool_t *p, const call_t *call, const p2p_spec_t *spec, const
 {
     int supervised = is(call, 1, "run") && !call->spec_file && !call->httpd;
     p2p_runner_order_t order = {spec, log, -1, is(call, 1, "once")};
+    p2p_error_t *error = p2p_become_user(p, spec);
     int code;
 
+    if (error) {
+        p2p_command_complain(error);
+        return EX_CONFIG;
+    }
     hide_memory();
     if (supervised && fcntl(P2P_WAKE_FD, F_GETFD) >= 0) order.wake_pipe = P2P_WAKE_FD;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return EX_SOFTWARE;
@@ -125,7 +133,7 @@ static int command(apr_pool_t *p, const call_t *call, const p2p_spec_t *spec, co
 
 static int is_known(const call_t *call)
 {
-    static const char *const plain[] = {"migrate", "keygen", "status", "once", "run", "help"};
+    static const char *const plain[] = {"migrate", "keygen", "status", "once", "run", "version", "help"};
 
     for (apr_size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (is(call, 1, plain[i])) return 1;
@@ -149,6 +157,11 @@ static int carry_out(apr_pool_t *p, const call_t *call)
     return command(p, call, spec, &log);
 }
 
+static int say(const char *text)
+{
+    return fputs(text, stdout) < 0 || fflush(stdout) ? EX_IOERR : EX_OK;
+}
+
 int main(int argc, const char *const *argv)
 {
     call_t call = {.count = 0};
@@ -159,7 +172,8 @@ int main(int argc, const char *const *argv)
         fputs(usage, stderr);
         return EX_USAGE;
     }
-    if (is(&call, 1, "help")) return fputs(usage, stdout) < 0 ? EX_IOERR : EX_OK;
+    if (is(&call, 1, "help")) return say(usage);
+    if (is(&call, 1, "version")) return say("p2p-runner " P2P_VERSION "\n");
     dump_no_core();
     p2p_signals_reset();
     if (apr_initialize() != APR_SUCCESS) return EX_SOFTWARE;

@@ -15,8 +15,8 @@ typedef struct p2p_db_t p2p_db_t;
 
 /* Opens a connection of its own in p (the runner, the commands); closed with p. PostgreSQL's params get
  * connect_timeout, tcp_user_timeout and keepalives where they are not set; SQLite gets WAL, busy_timeout and
- * foreign_keys. Errors: P2P_E_UNAVAILABLE "database-away", P2P_E_INVALID "bad-database" (driver, params that
- * it cannot read). The params never show in an error. */
+ * foreign_keys. Errors: P2P_E_UNAVAILABLE "database-away", "database-refuses" (the credentials), P2P_E_INVALID
+ * "bad-database" (driver, params that it cannot read). The params never show in an error. */
 p2p_error_t *p2p_db_open(apr_pool_t *p, const char *driver, const char *params, const p2p_log_t *log,
                          p2p_db_t **db);
 

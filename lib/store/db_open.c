@@ -16,7 +16,7 @@ static const char *const sqlite_settings[] = {
     "PRAGMA busy_timeout = 100", /* apr_dbd tries 16 times */
     "PRAGMA journal_mode = WAL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -512", /* KiB: a queue is small, and the runner's memory is promised */
+    "PRAGMA cache_size = -256", /* KiB: a queue is small, and the runner's memory is promised */
 };
 
 /* The params with each default that they do not name; libpq takes "key=value …" and URIs. */
@@ -73,6 +73,19 @@ static p2p_error_t *find_driver(apr_pool_t *p, const char *name, const apr_dbd_d
                           name);
 }
 
+/* Has the server answered, and turned these credentials down? Names come before "failed: ". */
+static int refuses(const char *message)
+{
+    static const char *const words[] = {"authentication failed", "does not exist", "password", "no pg_hba.conf entry",
+                                        "not permitted to log in"};
+    const char *reason = strstr(message, "failed: ");
+
+    for (apr_size_t i = 0; reason && i < sizeof words / sizeof *words; i++) {
+        if (strstr(reason, words[i])) return 1;
+    }
+    return 0;
+}
+
 /* libpq's words for params that it cannot read repeat a part of them, a password perhaps: they go nowhere.
  * Its words for a server that it cannot reach are for the log, as are SQLite's. */
 static p2p_error_t *not_open(const p2p_db_t *db, apr_pool_t *p, const char *message)
@@ -84,6 +97,10 @@ static p2p_error_t *not_open(const p2p_db_t *db, apr_pool_t *p, const char *mess
                               "The database driver cannot read its parameters (DBDParams).");
     }
     if (message) p2p_log(db->log, P2P_LOG_WARN, "database: %.*s", (int)strcspn(message, "\r\n"), message);
+    if (message && db->pgsql && refuses(message)) {
+        return p2p_error_make(p, P2P_E_UNAVAILABLE, "database-refuses",
+                              "The database refuses these credentials; check DBDParams and the server's pg_hba.conf.");
+    }
     return p2p_db_away(p);
 }
 

@@ -6,47 +6,48 @@
 #include "store/job_private.h"
 #include "store/sealed.h"
 
-typedef struct ending_t {
+typedef struct finish_t {
     const p2p_keyring_t *keyring;
     const p2p_job_t *job;
     const char *owner;
-    p2p_job_status_t status;
-    const p2p_error_t *error;
-} ending_t;
+    const p2p_job_ending_t *ending;
+} finish_t;
 
-static p2p_error_t *end_job(p2p_db_t *db, apr_pool_t *p, const ending_t *ending)
+static p2p_error_t *end_job(p2p_db_t *db, apr_pool_t *p, const finish_t *f)
 {
-    const p2p_error_t *error = ending->error;
+    const p2p_error_t *error = f->ending->error;
     const char *detail;
     int changed;
 
-    P2P_TRY(p2p_seal_column(p, ending->keyring, P2P_JOB_TABLE, "error_detail", ending->job->id,
+    P2P_TRY(p2p_seal_column(p, f->keyring, P2P_JOB_TABLE, "error_detail", f->job->id,
                             error && error->detail ? error->detail : "", &detail));
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_FINISH, &changed, p2p_job_status_name(ending->status),
-                        error ? error->code : "", error ? error->sentence : "", detail, ending->job->id, ending->owner,
-                        ending->job->epoch));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_FINISH, &changed, p2p_job_status_name(f->ending->status),
+                        error ? error->code : "", error ? error->sentence : "", detail, f->job->id, f->owner,
+                        f->job->epoch));
     return changed ? NULL : p2p_job_lost(p);
 }
 
 static p2p_error_t *finish(p2p_db_t *db, apr_pool_t *p, void *baton)
 {
-    const ending_t *ending = baton;
-    apr_int64_t grant = ending->job->grant_id;
+    const finish_t *f = baton;
+    apr_int64_t grant = f->job->grant_id, job = f->job->id;
 
-    /* The grant first, as in job_enqueue.c; and what erases it is a statement of its own, which sees the jobs
-     * that came in while this one waited. */
+    /* The grant first, as in job_enqueue.c; and what erases it is a statement of its own, which sees the jobs that came in
+     * while this one waited. */
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_GRANT_LOCK, NULL, grant));
-    P2P_TRY(end_job(db, p, ending));
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_PART_FORGET_HELD, NULL, ending->job->id));
+    P2P_TRY(end_job(db, p, f));
+    P2P_TRY(p2p_job_add_counts(db, p, job, &f->ending->partial));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_PART_FORGET_HELD, NULL, job));
+    if (f->ending->untouched) P2P_TRY(p2p_db_exec(db, p, P2P_SQL_BINDING_RELEASE, NULL, job, job));
     return p2p_db_exec(db, p, P2P_SQL_GRANT_ERASE, NULL, grant);
 }
 
 p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
-                            const char *owner, p2p_job_status_t status, const p2p_error_t *error)
+                            const char *owner, const p2p_job_ending_t *ending)
 {
-    ending_t ending = {keyring, job, owner, status, error};
+    finish_t f = {keyring, job, owner, ending};
 
-    return p2p_db_transaction(db, p, finish, &ending);
+    return p2p_db_transaction(db, p, finish, &f);
 }
 
 static p2p_error_t *report_parts(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,

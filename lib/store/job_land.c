@@ -89,12 +89,11 @@ static p2p_error_t *insert_rejected_of(p2p_db_t *db, apr_pool_t *p, const note_t
     return NULL;
 }
 
-static p2p_error_t *add_counts(p2p_db_t *db, apr_pool_t *p, const note_t *note, const p2p_job_counts_t *sum)
+p2p_error_t *p2p_job_add_counts(p2p_db_t *db, apr_pool_t *p, apr_int64_t job_id, const p2p_job_counts_t *sum)
 {
-    if (!sum->parts) return NULL;
-    return p2p_db_exec(db, p, P2P_SQL_JOB_ADD_COUNTS, NULL, sum->parts, sum->retrieved, sum->written,
-                       sum->duplicate,
-                       sum->skipped, sum->rejected, sum->bytes, sum->retrieved, sum->retrieved, note->job->id);
+    if (!sum->parts && !sum->retrieved) return NULL;
+    return p2p_db_exec(db, p, P2P_SQL_JOB_ADD_COUNTS, NULL, sum->parts, sum->retrieved, sum->written, sum->duplicate,
+                       sum->skipped, sum->rejected, sum->bytes, sum->retrieved, sum->retrieved, job_id);
 }
 
 static void add_part(p2p_job_counts_t *sum, const p2p_part_t *part)
@@ -123,21 +122,24 @@ static p2p_error_t *note_all(p2p_db_t *db, apr_pool_t *p, void *baton)
 {
     const note_t *note = baton;
     p2p_job_counts_t sum = {0};
+    apr_pool_t *row;
     int changed;
 
     /* The fence comes first: it holds the row, so that nobody can claim the job before this is over. */
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_FENCE, &changed, note->job->id, note->owner, note->job->epoch));
     if (!changed) return p2p_job_lost(p);
     P2P_TRY(note_requests(db, p, note));
+    apr_pool_create(&row, p);
     for (int i = 0; i < note->parts->nelts; i++) {
         const p2p_part_t *part = APR_ARRAY_IDX(note->parts, i, const p2p_part_t *);
 
-        P2P_TRY(note_part(db, p, note, part, &changed));
+        apr_pool_clear(row);
+        P2P_TRY(note_part(db, row, note, part, &changed));
         if (!changed || !part->landed) continue;
         add_part(&sum, part);
-        P2P_TRY(insert_rejected_of(db, p, note, part));
+        P2P_TRY(insert_rejected_of(db, row, note, part));
     }
-    return add_counts(db, p, note, &sum);
+    return p2p_job_add_counts(db, p, note->job->id, &sum);
 }
 
 p2p_error_t *p2p_job_note_parts(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,

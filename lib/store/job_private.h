@@ -23,4 +23,7 @@ p2p_error_t *p2p_part_from_row(apr_pool_t *p, const p2p_keyring_t *keyring, apr_
                                const p2p_rows_t *rows,
                                int row, p2p_part_t *part);
 
+/* Adds to a job's counts, inside a transaction that holds its row. */
+p2p_error_t *p2p_job_add_counts(p2p_db_t *db, apr_pool_t *p, apr_int64_t job_id, const p2p_job_counts_t *sum);
+
 #endif

@@ -61,11 +61,19 @@ p2p_error_t *p2p_job_progress(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job,
 p2p_error_t *p2p_job_set_task(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,
                               const char *task_id);
 
-/* Ends the job: COMPLETED (error NULL), FAILED with the error (detail sealed), or STOPPED; waiting 0, parts'
- * hashes deleted; the grant's tokens are erased where no other job holds it, bar the refresh token of a
- * FAILED or STOPPED job. */
+/* How a job ends. */
+typedef struct p2p_job_ending_t {
+    p2p_job_status_t status;   /* COMPLETED, FAILED or STOPPED */
+    const p2p_error_t *error;  /* of a FAILED one */
+    p2p_job_counts_t partial;  /* of parts that have not landed: added to the job's counts */
+    int untouched;             /* nothing can have been written */
+} p2p_job_ending_t;
+
+/* Ends the job: waiting 0, the error's detail sealed, parts' hashes deleted; the grant's tokens are erased where no other job
+ * holds it, bar the refresh token of a FAILED or STOPPED job; the member is bound no longer where this job was untouched and no
+ * other has moved anything. */
 p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
-                            const char *owner, p2p_job_status_t status, const p2p_error_t *error);
+                            const char *owner, const p2p_job_ending_t *ending);
 
 /* Gives the lease back, the job is to be claimed again by anyone at once. */
 p2p_error_t *p2p_job_release(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner);

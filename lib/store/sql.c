@@ -127,6 +127,15 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "VALUES (%lld, %s, %lld, %s, %s, {now}) ON CONFLICT (target, oidc_server_id, source_hash) DO NOTHING",
         "isiss", 0},
 
+    /* That of a job which moved nothing, unless another one rests on it. */
+    [P2P_SQL_BINDING_RELEASE] = {"p2p_binding_release",
+        "DELETE FROM p2p_binding WHERE EXISTS (SELECT 1 FROM p2p_job j WHERE j.id = %lld "
+        "AND j.target = p2p_binding.target AND j.oidc_server_id = p2p_binding.oidc_server_id "
+        "AND j.source_hash = p2p_binding.source_hash AND j.written = 0 AND j.parts = 0) "
+        "AND NOT EXISTS (SELECT 1 FROM p2p_job k WHERE k.id <> %lld AND k.target = p2p_binding.target "
+        "AND k.oidc_server_id = p2p_binding.oidc_server_id AND k.source_hash = p2p_binding.source_hash "
+        "AND (k.parts > 0 OR k.written > 0 OR k.status NOT IN ('FAILED', 'STOPPED')))", "ii", 0},
+
     [P2P_SQL_JOB_GET] = {"p2p_job_get",
         "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND id = %lld", "ii", 27},
     [P2P_SQL_JOB_ACTIVE] = {"p2p_job_active",

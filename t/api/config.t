@@ -60,6 +60,8 @@ sub accepted {
 accepted('a good configuration');
 
 fault('P2PTarget', undef, qr/^P2PTarget: is missing: name the FHIR endpoint/);
+refused("P2PTarget $_: no word of P2PAllowHttp", qr/^P2PTarget (?!.*P2PAllowHttp)/, directives => { P2PTarget => $_ })
+    for 'ftp://fhir.example.org/', 'http://user:pw@fhir.example.org/r4', 'http://fhir.example.org/r4#x', 'https://fhir.example.org/r4?x=1';
 fault('P2PTarget', 'fhir.example.org', qr/^P2PTarget \(line \d+ of \S+httpd\.conf\): .*URL/);
 fault('P2PTarget', 'ftp://fhir.example.org/', qr/^P2PTarget \(line \d+ of .*URL/);
 fault('P2PTarget', 'http://fhir.example.org/r4', qr/^P2PTarget .*https.*P2PAllowHttp On/);

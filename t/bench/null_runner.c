@@ -137,7 +137,7 @@ static void prebuild(null_t *null, FILE *in, p2p_mapper_t *mapper)
         char id[P2P_RESOURCE_ID_LEN + 1];
 
         p2p_id_text(resource->digest, id);
-        p2p_provenance_target(&targets, on_page == 0, p2p_mapper_type(mapper, resource->type), id, 1);
+        p2p_provenance_target(&targets, on_page == 0, p2p_mapper_type(mapper, resource->type), id, "1");
         add_resource(null, mapper, &open, resource);
         if (++on_page < null->set.page_size) continue;
         add_resource(null, mapper, &open, make_provenance(null, mapper, deriver, page++, &targets));

@@ -22,6 +22,7 @@ my %EXAMPLES = (pdex => [pdex => 'pdex-2.2.0-examples', '1'], carin => [carin =>
 my $dir = tempdir('p2p-forms-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir;
 my $recorded = write_data("$dir/recorded.json", recorded_member()->{text});
+my $inside = write_data("$dir/inside.json", inside_member()->{text});
 my $chained = write_data("$dir/chains.ndjson", tangled_member(230, 7)->{lines});
 my $urn = synthea_member('Yaeko');
 my $odd = synthea_member('Tyrell');
@@ -29,6 +30,7 @@ my $odd = synthea_member('Tyrell');
 my $sandbox = P2P::Exchange::sandbox(
     { name => 'forms', directives => ["SandboxImplementationUrl $IMPLEMENTATION"] },
     { name => 'recorded', data => [$recorded] },
+    { name => 'inside', data => [$inside] },
     { name => 'urn', data => [$urn->{file}], directives => ['SandboxKeepUrn On'] },
     { name => 'chains', data => [$chained] },
     { name => 'circle', data => [write_data("$dir/circle.ndjson", tangled_member(1, 150)->{lines})] },
@@ -110,6 +112,7 @@ each_database('forms', sub {
         test_member($x, 'forms', 'm1', $order, implementation => $IMPLEMENTATION);
         test_member($x, 'chains', 'w1', $order);
         test_member($x, 'urn', $urn->{patient}, $order);
+        test_member($x, 'inside', 'i1', $order);
         my ($job, $compare) = test_member($x, 'recorded', 'k1', $order, repeats => 1);
         test_report($x, $job, $compare) if $order eq 'file';
     }

@@ -9,6 +9,7 @@ use File::Temp qw(tempdir);
 use IPC::Open3;
 use JSON::PP;
 use P2P::Httpd;
+use P2P::Postgres;
 use Symbol qw(gensym);
 use Test::More;
 
@@ -56,6 +57,11 @@ subtest 'usage' => sub {
         my ($code, $out, $err) = run(undef, @$args);
         is($code, $OK, "p2p-runner @$args");
         like($out, qr/definitions import FILE/, '... lists the commands');
+    }
+    for my $args (['version'], ['--version']) {
+        my ($code, $out, $err) = run(undef, @$args);
+        is($code, $OK, "p2p-runner @$args");
+        like($out, qr/\Ap2p-runner \d+\.\d\S*\n\z/, '... prints it');
     }
 };
 
@@ -152,6 +158,65 @@ subtest 'httpd is asked' => sub {
     is($code, $CONFIG, 'a configuration that httpd does not accept');
     like($err, qr/^P2PTarget is missing$/m, '... shows what httpd says');
     is((run(undef, 'status', '--httpd', "$dir/nowhere"))[0], $CONFIG, 'no such program');
+};
+
+# An httpd that is never started: its configuration says who its User is.
+sub settings { my (%db) = @_; my $httpd = P2P::Httpd->new(db => \%db); return ($httpd, $httpd->spec_file) }
+
+# An import from a file that only we may read: the user that the command becomes could not.
+sub ok_commands {
+    my ($spec, $name) = @_;
+    my $secret = write_file('private.json', encode_json([definition('p')]));
+    chmod 0600, $secret;
+    for my $args (['migrate'], ['definitions', 'import', $secret], ['status'], ['once']) {
+        my ($code, $out, $err) = run(undef, @$args, '--spec', $spec);
+        is($code, $OK, "$name: $args->[0]") or diag($err);
+    }
+    return;
+}
+
+subtest 'commands become httpd\'s User' => sub {
+    my ($uid, $gid) = (getpwnam P2P::Httpd::user())[2, 3];
+    my $own = tempdir('p2p-own-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    chown $uid, $gid, $own;
+    my ($httpd, $file) = settings(driver => 'sqlite3', params => "$own/p2p.db");
+    my $settings = decode_json(slurp($file));
+    is($settings->{user}, $> ? undef : P2P::Httpd::user(), 'the specification names the user where httpd is started by root');
+    is($settings->{group}, $> ? 0 : $gid, '... and the group');
+    ok_commands($file, 'SQLite');
+    is_deeply([(stat $_)[4, 5]], [$uid, $gid], "$_ belongs to that user") for glob "$own/*";
+    ok(-s "$own/p2p.db", '... and is there');
+    return if $> != 0;    # who is not root stays who they are
+    is((run(undef, 'migrate', '--spec', spec(dbParams => "$own/number.db", user => "#$uid", group => $gid)))[0], $OK, 'a user by number');
+    is((stat "$own/number.db")[4], $uid, '... is known');
+    my ($code, $out, $err) = run(undef, 'migrate', '--spec', spec(dbParams => "$own/none.db", user => 'no-such-user', group => $gid));
+    is($code, $CONFIG, 'a user that does not exist');
+    like($err, qr/^p2p-runner: httpd's User no-such-user is not a user of this system/, '... is named');
+    ok(!-e "$own/none.db", '... and nothing is done as root');
+};
+
+subtest 'PostgreSQL and who connects' => sub {
+    my $user = P2P::Httpd::user();
+    my $server = P2P::Postgres->new->start;
+    my $dir = $server->{dir};
+    $server->psql(qq(CREATE ROLE "$user" LOGIN));
+    $server->psql(qq(CREATE DATABASE peer OWNER "$user"));
+    P2P::Httpd::write_file("$server->{data}/pg_hba.conf", "local all p2p,nobody-there trust\nlocal all $user peer\nlocal all other peer\n");
+    $server->restart;
+    my ($httpd, $file) = settings(driver => 'pgsql', params => "host=$dir dbname=peer user=$user");
+    ok_commands($file, 'peer authentication');
+    $server->psql('CREATE ROLE other LOGIN');
+    my %refused = ('no such role' => 'dbname=peer user=nobody-there', 'no such database' => 'dbname=none user=p2p', 'peer' => 'dbname=peer user=other',
+        'no line in pg_hba.conf' => 'dbname=peer user=stranger');
+    for my $what (sort keys %refused) {
+        my ($code, $out, $err) = run(undef, 'status', '--spec', spec(dbDriver => 'pgsql', dbParams => "host=$dir $refused{$what}"));
+        is($code, $UNAVAILABLE, $what);
+        like($err, qr/^p2p-runner: The database refuses these credentials; check DBDParams and the server's pg_hba\.conf\. /m, '... says what to look at');
+    }
+    $server->stop;
+    my ($code, $out, $err) = run(undef, 'status', '--spec', $file);
+    is($code, $UNAVAILABLE, 'a server that is down');
+    like($err, qr/try again in a moment/, '... may be there in a moment');
 };
 
 # A runner of its own on descriptors 3 and 4, as httpd starts it.

@@ -114,7 +114,7 @@ make_members() {
     )
 }
 
-# Keys, schema and definitions, with the runner's own commands; they ask httpd for its settings.
+# Keys, schema and definitions, with the runner's own commands; they ask httpd for its settings, and work as its User.
 make_database() (
     local runner=$state/bin/p2p-runner log=$state/database.log command="$httpd -f $state/httpd.conf"
     umask 077
@@ -123,7 +123,6 @@ make_database() (
     "$runner" migrate --httpd "$command" >>"$log" 2>&1 || die_with "$log" 'p2p-runner migrate failed.'
     "$runner" definitions import "$state/definitions.json" --httpd "$command" >>"$log" 2>&1 ||
         die_with "$log" 'p2p-runner definitions import failed.'
-    serve_owner "$state"/db/*
     rm -f "$state/definitions.json"
 )
 

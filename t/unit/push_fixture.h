@@ -268,11 +268,11 @@ static inline void fire_timer(world_t *world, int i)
 
 /* ---- What push and order tell ---- */
 
-static inline void on_written(void *baton, p2p_resource_t *resource, apr_int64_t version)
+static inline void on_written(void *baton, p2p_resource_t *resource, const char *version)
 {
     world_t *world = baton;
 
-    assert_int_equal(version, 3);
+    assert_string_equal(version, "3");
     assert_int_equal(p2p_seen_state(&world->seen, resource->key), P2P_SEEN_SENT);
     world->written++;
     p2p_seen_set(&world->seen, resource->key, P2P_SEEN_WRITTEN);

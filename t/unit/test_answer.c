@@ -31,7 +31,7 @@ static const char *read_answer(const char *text)
     memcpy(copy, text, len);
     error = p2p_answer_read(pool, copy, len, &entries, &count);
     for (i = 0; !error && i < count; i++)
-        said = apr_psprintf(pool, "%s%d/%" APR_INT64_T_FMT "/%.*s ", said, entries[i].status, entries[i].version,
+        said = apr_psprintf(pool, "%s%d/%s/%.*s ", said, entries[i].status, entries[i].version,
                             (int)entries[i].outcome_len, entries[i].outcome ? entries[i].outcome : "");
     free(copy);
     return error ? error->code : said;
@@ -42,16 +42,16 @@ static void entries(void **state)
     (void)state;
     assert_string_equal(read_answer(BUNDLE("")), "");
     assert_string_equal(read_answer("{\"resourceType\":\"Bundle\"}"), "");
-    assert_string_equal(read_answer("{\"entry\":[{}],\"resourceType\":\"Bundle\"}"), "0/0/ ");
+    assert_string_equal(read_answer("{\"entry\":[{}],\"resourceType\":\"Bundle\"}"), "0// ");
     assert_string_equal(read_answer(BUNDLE("{\"response\":{\"status\":\"201 Created\",\"location\":\"Patient/1/_history/7\","
-                                           "\"etag\":\"1\"}},{\"response\":{\"status\":\"200\"}}")), "201/7/ 200/0/ ");
+                                           "\"etag\":\"1\"}},{\"response\":{\"status\":\"200\"}}")), "201/7/ 200// ");
     assert_string_equal(read_answer(BUNDLE("{\"fullUrl\":\"x\",\"link\":[{\"status\":\"999\"}],\"resource\":{\"status\":\"404\","
                                            "\"response\":{\"status\":\"405\"}},\"response\":{\"status\":\"200 OK\"}},"
                                            "{\"search\":{\"status\":\"300\"},\"response\":{\"status\":\"201\"}}")),
-                        "200/0/ 201/0/ ");
+                        "200// 201// ");
     assert_string_equal(read_answer(BUNDLE("{\"response\":{\"outcome\":{\"resourceType\":\"OperationOutcome\",\"status\":\"1\"},"
                                            "\"status\":\"409 Conflict\"}},{\"response\":{\"status\":\"400\",\"outcome\":null}}")),
-                        "409/0/{\"resourceType\":\"OperationOutcome\",\"status\":\"1\"} 400/0/ ");
+                        "409//{\"resourceType\":\"OperationOutcome\",\"status\":\"1\"} 400// ");
 }
 
 static void expect_version(const char *members, const char *said)
@@ -65,21 +65,21 @@ static void versions(void **state)
     (void)state;
     expect_version("\"location\":\"http://h/fhir/Patient/1/_history/12\"", "200/12/ ");
     expect_version("\"location\":\"Patient\\/1\\/_history\\/12\"", "200/12/ ");
-    expect_version("\"location\":\"Patient/1/_history/abc\"", "200/0/ ");
-    expect_version("\"location\":\"Patient/1/_history/a5\"", "200/0/ ");
-    expect_version("\"location\":\"Patient/1/_history/\"", "200/0/ ");
-    expect_version("\"location\":\"Patient/15\"", "200/0/ ");
-    expect_version("\"location\":\"Patient/1/_history/abc\",\"etag\":\"W/\\\"3\\\"\"", "200/3/ ");
+    expect_version("\"location\":\"Patient/1/_history/abc\"", "200/abc/ ");
+    expect_version("\"location\":\"Patient/1/_history/a5\"", "200/a5/ ");
+    expect_version("\"location\":\"Patient/1/_history/\"", "200// ");
+    expect_version("\"location\":\"Patient/15\"", "200// ");
+    expect_version("\"location\":\"Patient/1/_history/abc\",\"etag\":\"W/\\\"3\\\"\"", "200/abc/ ");
     expect_version("\"etag\":\"W/\\\"3\\\"\"", "200/3/ ");
     expect_version("\"etag\":\"\\\"3\\\"\"", "200/3/ ");
     expect_version("\"etag\":\"3\"", "200/3/ ");
-    expect_version("\"etag\":\"\"", "200/0/ ");
-    expect_version("\"etag\":\"W/\\\"\\\"\"", "200/0/ ");
-    expect_version("\"etag\":\"W/\\\"abc3\\\"\"", "200/0/ ");
+    expect_version("\"etag\":\"\"", "200// ");
+    expect_version("\"etag\":\"W/\\\"\\\"\"", "200// ");
+    expect_version("\"etag\":\"W/\\\"abc3\\\"\"", "200/abc3/ ");
     expect_version("\"etag\":\"3\",\"location\":\"Patient/1/_history/4\"", "200/4/ ");
     expect_version("\"etag\":\"999999999999999999\"", "200/999999999999999999/ ");
-    expect_version("\"etag\":\"1999999999999999999\"", "200/0/ ");
-    expect_version("\"etag\":5,\"location\":null", "200/0/ ");
+    expect_version("\"etag\":\"1999999999999999999\"", "200/1999999999999999999/ ");
+    expect_version("\"etag\":5,\"location\":null", "200// ");
 }
 
 static void hostile(void **state)
@@ -96,7 +96,7 @@ static void hostile(void **state)
     assert_string_equal(read_answer(BUNDLE("null,7,\"x\",[{\"response\":{\"status\":\"200\"}}]")), "");
     assert_string_equal(read_answer(BUNDLE("{\"response\":{\"status\":\"ok\"}},{\"response\":{\"status\":\"\"}},"
                                            "{\"response\":{\"status\":200}},{\"response\":[{\"status\":\"200\"}]},{\"response\":7},"
-                                           "{\"response\":{\"status\":\"20\"}}")), "0/0/ 0/0/ 0/0/ 0/0/ 0/0/ 0/0/ ");
+                                           "{\"response\":{\"status\":\"20\"}}")), "0// 0// 0// 0// 0// 0// ");
 }
 
 static void expect_text(const char *body, const char *text)

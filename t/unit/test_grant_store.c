@@ -47,7 +47,7 @@ static void end_next(p2p_job_status_t status)
 
     expect_ok(p2p_job_claim(db, pool, TARGET, "A", &job));
     assert_non_null(job);
-    expect_ok(p2p_job_finish(db, pool, ring, job, "A", status, NULL));
+    expect_ok(p2p_job_finish(db, pool, ring, job, "A", &(p2p_job_ending_t){.status = status}));
 }
 
 static int begin_refresh(const p2p_grant_t *grant, const char *owner)
@@ -222,7 +222,7 @@ static int order_and_work(int number)
         PATIENTLY(error, p2p_job_claim(db, pool, TARGET, owner, &job));
         expect_ok(error);
         if (!job) continue;
-        PATIENTLY(error, p2p_job_finish(db, pool, ring, job, owner, round % 2 ? P2P_JOB_FAILED : P2P_JOB_COMPLETED, NULL));
+        PATIENTLY(error, p2p_job_finish(db, pool, ring, job, owner, &(p2p_job_ending_t){.status = round % 2 ? P2P_JOB_FAILED : P2P_JOB_COMPLETED}));
         expect_ok(error);
     }
     apr_pool_destroy(pool);

@@ -69,7 +69,7 @@ static void finish(const p2p_job_t *job, const char *owner, p2p_job_status_t sta
     p2p_error_t *why = p2p_error_make(pool, P2P_E_REFUSED, "target-refused", "The target refused.");
 
     p2p_error_detail(pool, why, "detail-secret");
-    expect_ok(p2p_job_finish(db, pool, ring, job, owner, status, status == P2P_JOB_FAILED ? why : NULL));
+    expect_ok(p2p_job_finish(db, pool, ring, job, owner, &(p2p_job_ending_t){.status = status, .error = status == P2P_JOB_FAILED ? why : NULL}));
 }
 
 /* The runner is dead: its lease ran out. */
@@ -299,7 +299,7 @@ static void taken_over(void **state)
     expect_error(note(old, "A", part(0, 1), NULL, NULL), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_progress(db, pool, old, "A", 5, &stopping), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_set_task(db, pool, old, "A", "t"), P2P_E_LOST, "lease-lost");
-    expect_error(p2p_job_finish(db, pool, ring, old, "A", P2P_JOB_COMPLETED, NULL), P2P_E_LOST, "lease-lost");
+    expect_error(p2p_job_finish(db, pool, ring, old, "A", &(p2p_job_ending_t){.status = P2P_JOB_COMPLETED}), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_release(db, pool, old, "A"), P2P_E_LOST, "lease-lost");
     after = reload(job);
     assert_int_equal(after->version, before->version);

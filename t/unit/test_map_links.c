@@ -51,17 +51,29 @@ static void expect_resource(const char *text, const char *of, const char *url)
            apr_psprintf(pool, "\"x\":{" LOGICAL("%s") "}", url));
 }
 
-/* It will never be received: it is as it was until that is settled. */
-static void expect_hopeless(const char *text, const char *url)
+/* As far as is known it will never be received: it is as it was until that is settled. With external, a base may still be learned. */
+static void expect_unknown(const char *text, const char *url, int external)
 {
     const char *in = apr_psprintf(pool, "\"x\":{\"reference\":\"%s\",\"display\":\"D\"}", text);
     p2p_resource_t *resource = map_members(in, in);
 
     assert_int_equal(resource->link_count, 1);
-    assert_true(resource->links[0].hopeless);
+    assert_int_equal(resource->links[0].hopeless, !external);
+    assert_int_equal(resource->links[0].is_external, external);
     assert_true(resource->links[0].key == 0);
+    if (external) assert_int_equal(p2p_map_look_again(mapper, resource, resource->links), 0);
     p2p_resource_free(resource);
     expect(in, in, apr_psprintf(pool, "\"x\":{" LOGICAL("%s") ",\"display\":\"D\"}", url));
+}
+
+static void expect_hopeless(const char *text, const char *url)
+{
+    expect_unknown(text, url, 0);
+}
+
+static void expect_external(const char *url)
+{
+    expect_unknown(url, url, 1);
 }
 
 /* No link at all: nothing changes, whatever comes. */
@@ -91,7 +103,7 @@ static void other_bases(void **state)
     p2p_resource_t *resource;
 
     (void)state;
-    expect_hopeless("http://inside:8080/r4/Observation/1", "http://inside:8080/r4/Observation/1");
+    expect_external("http://inside:8080/r4/Observation/1");
     p2p_bases_add(p2p_mapper_bases(mapper), "http://inside:8080/r4", 21);
     expect_resource("http://inside:8080/r4/Observation/1", "Observation/1", "http://inside:8080/r4/Observation/1");
     resource = map_as(HEAD("7") "},\"x\":{\"reference\":\"https://front/a/Observation/1/_history/2\"}}", "https:\\/\\/front\\/a\\/Provenance\\/7",
@@ -100,10 +112,52 @@ static void other_bases(void **state)
     expect_resource("https://front/a/Observation/1", "Observation/1", "https://front/a/Observation/1");
 }
 
+/* Mapped before its base is known, and looked at again when it is. */
+static void learn(const char *in, int settled, const char *out, const char *logical)
+{
+    p2p_resource_t *resource;
+
+    renew();
+    resource = map_members(in, in);
+    assert_int_equal(resource->link_count, 1);
+    assert_false(resource->other_patient);
+    assert_int_equal(p2p_map_look_again(mapper, resource, resource->links), 0);
+    p2p_bases_add(p2p_mapper_bases(mapper), "http://inside", 13);
+    assert_int_equal(p2p_map_look_again(mapper, resource, resource->links), 1);
+    assert_false(resource->links[0].is_external);
+    assert_int_equal(resource->links[0].settled, settled);
+    assert_int_equal(resource->links[0].key != 0, 1);
+    expect_members(resource, out);
+    if (!settled) leave_all(resource, 0);
+    expect_members(resource, logical);
+    p2p_resource_free(resource);
+    resource = map_members(in, out); /* as if it had been known */
+    p2p_resource_free(resource);
+}
+
+static void base_learned_later(void **state)
+{
+    (void)state;
+    learn("\"x\":{\"reference\":\"http://inside/Group/1\"}", 0, "\"x\":{\"reference\":\"Group/@Group/1@\"}",
+          "\"x\":{" LOGICAL("http://inside/Group/1") "}");
+    learn("\"x\":{\"reference\":\"http:\\/\\/inside\\/Group\\/1\\/_history\\/2\",\"identifier\":{}}", 0,
+          "\"x\":{\"reference\":\"Group/@Group/1@\",\"identifier\":{}}", "\"x\":{\"identifier\":{}}");
+    learn("\"subject\":{\"reference\":\"http://inside/Patient/" MEMBER "\"}", 1, "\"subject\":{\"reference\":\"Patient/" TARGET "\"}",
+          "\"subject\":{\"reference\":\"Patient/" TARGET "\"}");
+    learn("\"x\":{\"reference\":\"http://inside/Patient/2\"}", 0, "\"x\":{\"reference\":\"Patient/@Patient/2@\"}",
+          "\"x\":{" LOGICAL("http://inside/Patient/2") "}");
+    learn("\"x\":{\"url\":\"http://inside/Binary/1\"}", 0, "\"x\":{\"url\":\"Binary/@Binary/1@\"}",
+          "\"x\":{\"url\":\"http://inside/Binary/1\"}");
+    learn("\"x\":{\"url\":\"http://inside/Patient/" MEMBER "\"}", 0, "\"x\":{\"url\":\"Patient/@Patient/" MEMBER "@\"}",
+          "\"x\":{\"url\":\"http://inside/Patient/" MEMBER "\"}");
+    renew();
+}
+
 static void forms_without_hope(void **state)
 {
     (void)state;
-    expect_hopeless("https://elsewhere/fhir/Observation/1", "https://elsewhere/fhir/Observation/1");
+    expect_external("https://elsewhere/fhir/Observation/1");
+    expect_external("https://elsewhere/fhir/Patient/" MEMBER);
     expect_hopeless("https://elsewhere", "https://elsewhere");
     expect_hopeless("Patient?identifier=urn:x|1", ENDPOINT "/Patient?identifier=urn:x|1");
     expect_hopeless("/Patient/1", ENDPOINT "//Patient/1");
@@ -197,7 +251,10 @@ static void attachments(void **state)
            "\"x\":{\"url\":\"urn:uuid:1\",\"size\":1,\"hash\":\"\",\"creation\":\"\",\"language\":\"\",\"data\":\"\"}");
     expect("\"x\":{\"url\":\"Patient/" MEMBER "\"}", "\"x\":{\"url\":\"Patient/@Patient/" MEMBER "@\"}",
            "\"x\":{\"url\":\"Patient/" MEMBER "\"}");
-    expect_untouched("\"x\":{\"contentType\":\"a/b\",\"url\":\"https://elsewhere/Binary/1\"}");
+    expect("\"x\":{\"contentType\":\"a/b\",\"url\":\"https://elsewhere/Binary/1\"}",
+           "\"x\":{\"contentType\":\"a/b\",\"url\":\"https://elsewhere/Binary/1\"}",
+           "\"x\":{\"contentType\":\"a/b\",\"url\":\"https://elsewhere/Binary/1\"}");
+    expect_untouched("\"x\":{\"contentType\":\"a/b\",\"url\":\"https://elsewhere/scan.pdf\"}");
     expect_untouched("\"x\":{\"contentType\":\"a/b\",\"url\":\"scan.pdf\"},\"y\":{\"url\":\"#b\"},\"z\":{\"url\":\"Binary?x=y\"}");
 }
 
@@ -335,7 +392,8 @@ int main(void)
         cmocka_unit_test(forms), cmocka_unit_test(other_bases), cmocka_unit_test(forms_without_hope),
         cmocka_unit_test(members_patient), cmocka_unit_test(drops), cmocka_unit_test(places), cmocka_unit_test(untouched),
         cmocka_unit_test(attachments), cmocka_unit_test(urns), cmocka_unit_test(urn_keys), cmocka_unit_test(nested_bundles),
-        cmocka_unit_test(urls_of_links), cmocka_unit_test(many_references)};
+        cmocka_unit_test(urls_of_links), cmocka_unit_test(base_learned_later),
+        cmocka_unit_test(many_references)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -288,6 +288,54 @@ static void names(void **state)
     end_world(&world);
 }
 
+/* ---- Bases ---- */
+
+/* Refers to the member, to Basic/late, to what does not come, and elsewhere; the base comes with late, or not at all. */
+static void base_comes(int comes, p2p_spool_t *spool)
+{
+    world_t world;
+
+    renew();
+    make_world(&world, 100, 1);
+    world.order_settings.spool = spool;
+    world.order_settings.waiting_bytes = 0;
+    begin_world(&world);
+    receive(&world, "{\"resourceType\":\"Basic\",\"id\":\"a\",\"subject\":{\"reference\":\"http://inside/Patient/" MEMBER "\"},"
+                    "\"x\":[{\"reference\":\"https://elsewhere/Basic/late\"},{\"reference\":\"http://inside/Basic/late\"},"
+                    "{\"reference\":\"Basic/never\"}]}", NULL);
+    receive_basic(&world, "b", "a");
+    receive_basic(&world, "c", "");
+    run_world(&world);
+    assert_int_equal(world.written, 1);
+    receive(&world, "{\"resourceType\":\"Basic\",\"id\":\"late\"}", comes ? "http://inside/Basic/late" : NULL);
+    if (comes) p2p_order_bases_changed(world.order);
+    run_world(&world);
+    assert_int_equal(world.written, 2);
+    p2p_order_wanted(world.order, world.p, want, &world);
+    assert_string_equal(world.story, "");
+    run_world(&world);
+    p2p_order_wanted(world.order, world.p, want, &world); /* what stands behind the last of them is asked for, too */
+    assert_string_equal(world.story, "never ");
+    finish_world(&world);
+    assert_int_equal(world.written, 4);
+    assert_int_equal(world.skipped, 0);
+    end_world(&world);
+}
+
+static void bases_learned_later(void **state)
+{
+    apr_pool_t *p;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        apr_pool_create(&p, NULL);
+        base_comes(i & 1, i & 2 ? p2p_spool_make(p, "/tmp", 1 << 20) : NULL);
+        apr_pool_destroy(p);
+    }
+    renew();
+}
+
 /* ---- Anything at all ---- */
 
 static verdict_t refuses_some(world_t *world, const sent_t *sent)
@@ -367,7 +415,8 @@ int main(void)
         cmocka_unit_test(references_forward), cmocka_unit_test(refers_to_itself), cmocka_unit_test(circles),
         cmocka_unit_test(circle_beyond_the_bundle), cmocka_unit_test(under_way), cmocka_unit_test(full_in_the_middle),
         cmocka_unit_test(long_chains), cmocka_unit_test(wide), cmocka_unit_test(close_makes_logical), cmocka_unit_test(wanted),
-        cmocka_unit_test(later_version), cmocka_unit_test(names), cmocka_unit_test(random_graphs)};
+        cmocka_unit_test(later_version), cmocka_unit_test(names),
+        cmocka_unit_test(bases_learned_later), cmocka_unit_test(random_graphs)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

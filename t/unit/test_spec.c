@@ -19,6 +19,8 @@ static void defaults(void **state)
     (void)state;
     assert_null(p2p_spec_parse(pool, "{\"unknown\":1,\"target\":null}", 27, &spec));
     assert_null(spec->target);
+    assert_null(spec->user);
+    assert_int_equal(spec->group, 0);
     assert_int_equal(spec->target_auth, P2P_AUTH_NONE);
     assert_int_equal(spec->bundle_size, 100);
     assert_int_equal(spec->bundle_bytes, 8388608);
@@ -48,6 +50,8 @@ static void there_and_back(void **state)
     spec->spool_bytes = 1234567890123;
     spec->slot = 3;
     spec->log_level = "debug";
+    spec->user = "www-data";
+    spec->group = 4294967294;
     text = p2p_spec_print(pool, spec);
     assert_null(p2p_spec_parse(pool, text, strlen(text), &back));
     assert_string_equal(back->target, spec->target);
@@ -59,6 +63,8 @@ static void there_and_back(void **state)
     assert_int_equal(back->versioned_references, 0);
     assert_int_equal(back->spool_bytes, 1234567890123);
     assert_int_equal(back->slot, 3);
+    assert_string_equal(back->user, "www-data");
+    assert_int_equal(back->group, 4294967294);
     assert_int_equal(p2p_keyring_count(back->keyring), 1);
     assert_string_equal(p2p_keyring_text(pool, back->keyring, 0), p2p_keyring_text(pool, spec->keyring, 0));
     assert_string_equal(p2p_spec_print(pool, back), text);
@@ -72,7 +78,7 @@ static void faults(void **state)
         {"{\"keys\":\"x\"}", "keys"}, {"{\"keys\":[1]}", "keys"}, {"{\"bundleSize\":\"1\"}", "bundleSize"},
         {"{\"bundleSize\":3000000000}", "bundleSize"}, {"{\"memory\":-1}",
                                                         "memory"}, {"{\"memory\":1.5}", "memory"},
-        {"{\"allowHttp\":1}", "allowHttp"}, {"[]", "JSON object"},
+        {"{\"allowHttp\":1}", "allowHttp"}, {"{\"group\":-1}", "group"}, {"[]", "JSON object"},
     };
     p2p_spec_t *spec;
 

@@ -7,7 +7,7 @@ use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
-our @EXPORT = qw(data_dir synthea_members synthea_member write_data forms_member recorded_member tangled_member);
+our @EXPORT = qw(data_dir synthea_members synthea_member write_data forms_member recorded_member inside_member tangled_member);
 
 sub data_dir { return abs_path(dirname(__FILE__) . '/../../data') }
 
@@ -175,6 +175,26 @@ sub recorded_member {
         $entry->(undef, '{"resourceType":"Observation","id":"no-url"' . $of->('Patient/k1') . '}'),
     );
     return { patient => 'k1', text => '{"resourceType":"Bundle","type":"searchset","entry":[' . join(",\n", @entries) . ']}' };
+}
+
+# A recorded answer of a server behind a proxy: it refers to its own resources under its name inside, which only the fullUrl of one late entry shows.
+sub inside_member {
+    my $base = 'http://internal.example:8080/fhir';
+    my $of = sub { my ($id, $more) = @_; return qq({"resource":{"resourceType":"Observation","id":"$id","subject":{"reference":"$base/Patient/i1"}$more}}) };
+    my @entries = (
+        '{"resource":{"resourceType":"Patient","id":"i1"}}',
+        $of->('inside', qq(,"performer":[{"reference":"$base/Practitioner/d"},{"reference":"$base/Practitioner/d/_history/2","identifier":{"value":"d"}}])),
+        $of->('inside-and-elsewhere', qq(,"performer":[{"reference":"$ELSEWHERE/Practitioner/d"},{"reference":"http:\\/\\/internal.example:8080\\/fhir\\/Practitioner\\/d"}])),
+        $of->('refers-on', qq(,"hasMember":[{"reference":"Observation/inside"},{"reference":"$base/Observation/round"},{"reference":"$base/Observation/never"}])),
+        $of->('round', qq(,"hasMember":[{"reference":"$base/Observation/refers-on"}])),
+        qq({"resource":{"resourceType":"DocumentReference","id":"file","subject":{"reference":"$base/Patient/i1"},"content":[{"attachment":{"url":"$base/Binary/b"}},{"attachment":{"url":"$ELSEWHERE/Binary/b"}}]}}),
+        qq({"resource":{"resourceType":"Observation","id":"foreign","subject":{"reference":"$base/Patient/i2"}}}),
+        qq({"resource":{"resourceType":"Observation","id":"same-id-elsewhere","subject":{"reference":"$ELSEWHERE/Patient/i1"}}}),
+        map({ $of->("plain-$_", '') } 1 .. 9),
+        '{"resource":{"resourceType":"Binary","id":"b","contentType":"text/plain","data":"YmI="}}',
+        qq({"fullUrl":"$base/Practitioner/d","resource":{"resourceType":"Practitioner","id":"d"}}),
+    );
+    return { patient => 'i1', text => '{"resourceType":"Bundle","type":"searchset","entry":[' . join(",\n", @entries) . ']}' };
 }
 
 # What goes at once, then chains and circles: what has to wait, and what has to go together. In file order each link of the chain comes before what it refers to.

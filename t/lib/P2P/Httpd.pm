@@ -204,9 +204,10 @@ sub spec_file {
     return write_file("$self->{dir}/spec.json", $text, 0600);
 }
 
-# Runs p2p-runner COMMAND with this httpd's specification; its output, or death.
+# Runs p2p-runner COMMAND, which works as httpd's User, with this httpd's specification; its output, or death.
 sub run_command {
     my ($self, $name, @args) = @_;
+    $self->give_database;
     my $line = join ' ', map { quotemeta } runner(), split(/ /, $name), '--spec', $self->spec_file, @args;
     my $out = `$line 2>&1`;
     die "p2p-runner $name: $out" if $?;

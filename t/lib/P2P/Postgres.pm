@@ -18,7 +18,7 @@ sub _user {
 # The command as the server's user runs it.
 sub _as_user {
     my ($self, @command) = @_;
-    return defined $self->{user} ? ('runuser', '-u', $self->{user}, '--', @command) : @command;
+    return defined $self->{user} ? ('runuser', '-u', $self->{user}, '--', 'env', '-C', '/', @command) : @command;
 }
 
 # Runs a command of the server's user and returns what it says; dies with that when it fails.
