@@ -137,6 +137,29 @@ static void same_member_again(void **state)
     assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_binding"), 3);
 }
 
+/* A mistyped target patient does not bind the member: only an exchange that may have moved something does. */
+static void untouched_job_unbinds(void **state)
+{
+    p2p_job_t *job, *other;
+    p2p_job_ending_t untouched = {.status = P2P_JOB_FAILED, .untouched = 1};
+    p2p_job_ending_t partial = {.status = P2P_JOB_FAILED, .partial = {.retrieved = 3, .written = 3}};
+
+    (void)state;
+    enqueue("src-1", "typo", "r1");
+    job = claim("A");
+    expect_ok(p2p_job_finish(db, pool, ring, job, "A", &untouched));
+    expect_ok(try_enqueue(server, "src-1", "tgt-1", "r2", &other));
+    job = claim("A");
+    expect_ok(p2p_job_finish(db, pool, ring, job, "A", &partial));
+    assert_int_equal(reload(job)->counts.written, 3);
+    assert_int_equal(reload(job)->counts.retrieved, 3);
+    expect_error(try_enqueue(server, "src-1", "tgt-2", "r3", &other), P2P_E_CONFLICT, "bound-to-another");
+    expect_ok(try_enqueue(server, "src-1", "tgt-1", "r3", &other));
+    job = claim("A");
+    expect_ok(p2p_job_finish(db, pool, ring, job, "A", &untouched));
+    expect_error(try_enqueue(server, "src-1", "tgt-2", "r4", &other), P2P_E_CONFLICT, "bound-to-another");
+}
+
 /* Nothing that a refused order brought is left behind. */
 static void refused_order_leaves_nothing(void **state)
 {
@@ -576,7 +599,8 @@ static void crowd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        JOB_TEST(enqueued), JOB_TEST(loaded), JOB_TEST(same_member_again), JOB_TEST(refused_order_leaves_nothing),
+        JOB_TEST(enqueued), JOB_TEST(loaded), JOB_TEST(same_member_again), JOB_TEST(untouched_job_unbinds),
+        JOB_TEST(refused_order_leaves_nothing),
         JOB_TEST(patient_unknown), JOB_TEST(keys_rotate), JOB_TEST(nothing_in_clear), JOB_TEST(claimed_once),
         JOB_TEST(fair), JOB_TEST(taken_over), JOB_TEST(older_epoch), JOB_TEST(runner_rows), JOB_TEST(stopping),
         JOB_TEST(status_document), JOB_TEST(landing), JOB_TEST(added_requests), JOB_TEST(report),
