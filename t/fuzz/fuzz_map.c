@@ -65,7 +65,8 @@ static void check_splices(const p2p_resource_t *resource)
         require(link->splice < resource->splice_count, "a link has a splice");
         require(link->member <= link->value && link->value < link->value_end && link->value_end <= link->member_end
                 && link->member_end <= resource->len, "a link lies within its member");
-        require((link->key == 0) == link->hopeless, "a link has a key, or no hope");
+        require(link->key ? !link->hopeless && !link->is_external : link->hopeless || link->is_external || link->settled,
+                "a link has a key, or leads elsewhere, or is given up");
     }
 }
 
