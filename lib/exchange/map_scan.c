@@ -205,7 +205,7 @@ static APART void note_attachment(scan_t *scan, const frame_t *frame)
     found->is_nested = frame->is_nested;
 }
 
-/* What is not set here is looked at only where what says that it is there is set. This is done so often that clearing all of it shows. */
+/* What is not set here is looked at only where what says that it is there is set: clearing all of it, so often, would show. */
 static void enter_frame(frame_t *frame, apr_size_t begin)
 {
     frame->member = frame->has_reference = frame->has_url = frame->has_identifier = frame->is_nested = 0;

@@ -38,8 +38,9 @@ static void place(p2p_seen_t *seen, const p2p_seen_slot_t *slot)
     *probe(seen, slot->key) = *slot;
 }
 
-/* Doubles the table where it lies, since two tables at a time would be the peak of an exchange's memory. From the first free slot on,
- * each entry moves to its place in the larger table: those before it in its run have moved already, so no gap opens behind it. */
+/* Doubles the table where it lies, since two tables at a time would be the peak of an exchange's memory. From the first
+ * free slot on, each entry moves to its place in the larger table: those before it in its run have moved already, so no
+ * gap opens behind it. */
 static void grow(p2p_seen_t *seen)
 {
     apr_size_t old = seen->capacity, run = first_run(seen), i;

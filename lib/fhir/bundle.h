@@ -32,9 +32,9 @@ typedef struct p2p_bundle_reader_t p2p_bundle_reader_t;
 /* Makes a reader in p. No resource may be larger than max bytes. */
 p2p_bundle_reader_t *p2p_bundle_reader_make(apr_pool_t *p, apr_size_t max, p2p_bundle_entry_fn entry, void *baton);
 
-/* Has the tokens of each entry's resource told to token as they arrive, so that nobody need scan it again. depth is the token's within
- * the resource, whose own "{" (depth 0) comes first and "}" last; the resource's first byte has the offset origin and lies at resource.
- * Not told: an answer that is one resource, not a page. To be called before the first feed. */
+/* Has the tokens of each entry's resource told to token as they arrive, so that nobody need scan it again. depth is the
+ * token's within the resource, whose own "{" (depth 0) comes first and "}" last; the resource's first byte has the offset
+ * origin and lies at resource. Not told: an answer that is one resource, not a page. To be called before the first feed. */
 typedef void (*p2p_bundle_token_fn)(void *told, const p2p_scan_token_t *token, unsigned depth, apr_uint64_t origin,
                                     const char *resource);
 void p2p_bundle_reader_tokens(p2p_bundle_reader_t *reader, p2p_bundle_token_fn token, void *told);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a program and writes into a file what it used: `measure FILE PROGRAM ARGUMENTS...`. Small, since a child's peak begins with its parent's. */
+/* Runs a program and writes into a file what it used: `measure FILE PROGRAM ARGUMENTS...`. Small, since a child's peak
+ * begins with its parent's. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

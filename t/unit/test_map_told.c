@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A resource whose tokens were told as its page arrived is mapped like one that is scanned by itself, however the page was cut. */
+/* A resource whose tokens were told as its page arrived is mapped like one that is scanned by itself. */
 #include "map_fixture.h"
 
 #include "exchange/map_scan.h"
