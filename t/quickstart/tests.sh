@@ -67,7 +67,7 @@ sanitized() {
         ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=86 UBSAN_OPTIONS=print_stacktrace=1 "$@"
 }
 
-VALGRIND='valgrind -q --error-exitcode=87 --leak-check=full --errors-for-leak-kinds=definite'
+VALGRIND='valgrind -q --vgdb=no --error-exitcode=87 --leak-check=full --errors-for-leak-kinds=definite'
 
 # The runner of these tests runs under valgrind; what it has to say is held by t/valgrind/runner_logs.t, which comes last.
 valgrind_runner() {
