@@ -319,7 +319,7 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
 
     outgoing->transfer = NULL;
     push->in_flight--;
-    if (push->broken || (push->draining && (error || status > 201))) {
+    if ((push->broken || push->draining) && (error || status > 201)) {
         die(push, outgoing);
         return;
     }
