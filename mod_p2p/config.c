@@ -20,7 +20,8 @@
 #define GIB (KIB * MIB)
 
 typedef enum {
-    KIND_TEXT, KIND_FILE, KIND_FILES, KIND_FLAG, KIND_NUMBER, KIND_SIZE, KIND_CHOICE, KIND_AUTH, KIND_SPOOL
+    KIND_TEXT, KIND_FILE, KIND_FILES, KIND_FLAG, KIND_NUMBER, KIND_SIZE, KIND_CHOICE, KIND_AUTH, KIND_SPOOL,
+    KIND_ORIGINS, KIND_MDM
 } kind_t;
 
 /* One directive: where in p2p_config_t its value goes (int, apr_int64_t or const char *, as its kind says)
@@ -61,6 +62,24 @@ static const char *set_text(cmd_parms *cmd, void *field, int argc, char *const a
 {
     (void)argc;
     *(const char **)field = apr_pstrdup(cmd->pool, argv[0]);
+    return NULL;
+}
+
+static const char *set_origins(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    const char *joined = "";
+
+    for (int i = 0; i < argc; i++) joined = apr_pstrcat(cmd->pool, joined, i ? " " : "", argv[i], NULL);
+    *(const char **)field = joined;
+    return NULL;
+}
+
+static const char *set_mdm(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    p2p_config_t *config = field;
+
+    config->spec.mdm_system = apr_pstrdup(cmd->pool, argv[0]);
+    if (argc > 1) config->spec.mdm_type = apr_pstrdup(cmd->pool, argv[1]);
     return NULL;
 }
 
@@ -210,6 +229,8 @@ static const struct {
     [KIND_CHOICE] = { set_choice, 1, 1 },
     [KIND_AUTH] = { set_auth, 1, 3 },
     [KIND_SPOOL] = { set_spool, 1, 2 },
+    [KIND_ORIGINS] = { set_origins, 1, 64 },
+    [KIND_MDM] = { set_mdm, 1, 2 },
 };
 
 /* NULL where the directive may stand where it does. */
@@ -287,12 +308,17 @@ const command_rec p2p_commands[] = {
     SETTING("P2PRunner", "PATH", AT(FILE, runner)),
     SETTING("P2PRunners", "N", AT(NUMBER, spec.runners), RANGE(0, 64)),
     SETTING("P2PAllowHttp", "On | Off", AT(FLAG, spec.allow_http)),
+    SETTING("P2POrigins", "ORIGIN ...", AT(ORIGINS, spec.origins)),
+    SETTING("P2PResourceIds", "derive | conditional", AT(CHOICE, spec.conditional_ids),
+            .choices = { "derive", "conditional" }),
+    SETTING("P2PBundleType", "transaction | batch", AT(CHOICE, spec.batch), .choices = { "transaction", "batch" }),
     SETTING("P2PBundleSize", "N", AT(NUMBER, spec.bundle_size), RANGE(1, 1000)),
     SETTING("P2PBundleBytes", "N", AT(SIZE, spec.bundle_bytes), RANGE(64 * KIB, GIB)),
     SETTING("P2PUnresolvedReferences", "logical | keep", AT(CHOICE, spec.keep_unresolved),
             .choices = { "logical", "keep" }),
     SETTING("P2PFollowReferences", "N", AT(NUMBER, spec.follow_references), RANGE(0, 10000)),
     SETTING("P2PVersionedReferences", "On | Off", AT(FLAG, spec.versioned_references)),
+    SETTING("P2PMdmIdentifier", "SYSTEM [TYPE]", .kind = KIND_MDM),
     SETTING("P2PRejected", "fail | record", AT(CHOICE, spec.record_rejected),
             .choices = { "fail", "record" }),
     SETTING("P2PSourceConnections", "N", AT(NUMBER, spec.source_connections), RANGE(1, 64)),
@@ -300,6 +326,9 @@ const command_rec p2p_commands[] = {
     SETTING("P2PJobsPerRunner", "N", AT(NUMBER, spec.jobs_per_runner), RANGE(1, 1000)),
     SETTING("P2PMemory", "N", AT(SIZE, spec.memory), RANGE(4 * MIB, 64 * GIB)),
     SETTING("P2PSpool", "DIR [N]", .kind = KIND_SPOOL, RANGE(MIB, 16384 * GIB)),
+    SETTING("P2PRetryFor", "SECONDS", AT(NUMBER, spec.retry_for), RANGE(1, 604800)),
+    SETTING("P2PRestartWithin", "DAYS", AT(NUMBER, spec.restart_within), RANGE(0, 365)),
+    SETTING("P2PKeepJobs", "DAYS", AT(NUMBER, spec.keep_jobs), RANGE(1, 36500)),
     SETTING("P2PBodyLimit", "N", AT(SIZE, spec.body_limit), RANGE(KIB, GIB)),
     AP_INIT_RAW_ARGS("SetHandler", see_handler, NULL, OR_FILEINFO, "p2p: the routes of mod_p2p appear here"),
     { .name = NULL }

@@ -7,7 +7,7 @@
 #include <apr_strings.h>
 
 #include "exchange/land.h"
-#include "exchange/order.h"
+#include "exchange/sequence.h"
 #include "exchange/prepare.h"
 #include "exchange/pull.h"
 #include "exchange/push.h"
@@ -41,7 +41,7 @@ struct p2p_exchange_t {
     p2p_seen_t seen;
     p2p_prepare_t *prepare;
     p2p_push_t *push;
-    p2p_order_t *sequence;
+    p2p_sequence_t *sequence;
     p2p_land_t *land;
     p2p_receive_t *receive;
     p2p_pull_t *pull;
@@ -104,7 +104,7 @@ static void fail(void *baton, const p2p_error_t *error)
 static int is_full(void *baton)
 {
     const p2p_exchange_t *x = baton;
-    apr_int64_t backlog = (apr_int64_t)p2p_order_backlog(x->sequence);
+    apr_int64_t backlog = (apr_int64_t)p2p_sequence_backlog(x->sequence);
 
     return backlog > x->context->spec->memory / BACKLOG_SHARE
            || (backlog > 0 && x->context->memory_used > x->context->spec->memory);
@@ -118,7 +118,7 @@ static void on_written(void *baton, p2p_resource_t *resource, const char *versio
     else {
         p2p_seen_set(&x->seen, resource->key, P2P_SEEN_WRITTEN);
         p2p_land_written(resource->landing, resource, version);
-        p2p_order_settled(x->sequence, resource->key);
+        p2p_sequence_settled(x->sequence, resource->key);
         p2p_receive_settled(x->receive, resource->key);
     }
     p2p_resource_free(resource);
@@ -135,7 +135,7 @@ static void on_refused(void *baton, p2p_resource_t *resource, int status, const 
     } else {
         p2p_seen_set(&x->seen, resource->key, P2P_SEEN_GONE);
         p2p_land_rejected(resource->landing, resource, outcome);
-        p2p_order_settled(x->sequence, resource->key);
+        p2p_sequence_settled(x->sequence, resource->key);
         p2p_receive_settled(x->receive, resource->key);
     }
     p2p_resource_free(resource);
@@ -161,7 +161,7 @@ static p2p_error_t *on_entry(void *baton, p2p_landing_t *landing, const p2p_bund
 static void make_push(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
-    p2p_push_settings_t set = {x->context->http, x->context->clock, spec->target, &x->target_auth, spec->target_connections,
+    p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, &x->target_auth, spec->target_connections,
                                spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
                                on_written, on_refused, fail, x};
 
@@ -171,10 +171,10 @@ static void make_push(p2p_exchange_t *x)
 static void make_sequence(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
-    p2p_order_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved, x->context->spool,
+    p2p_sequence_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved, x->context->spool,
                                 (apr_size_t)(spec->memory / WAITING_SHARE), &x->log, fail, on_foreign, x};
 
-    x->sequence = p2p_order_make(x->stages, &set);
+    x->sequence = p2p_sequence_make(x->stages, &set);
 }
 
 static void make_land(p2p_exchange_t *x)
@@ -200,7 +200,7 @@ static void recall_name(void *baton, apr_uint64_t urn, const p2p_named_t *named)
 {
     p2p_exchange_t *x = baton;
 
-    p2p_order_name(x->sequence, urn, named);
+    p2p_sequence_name(x->sequence, urn, named);
 }
 
 /* Takes up one part of a request that an earlier runner began. Returns 0 where all behind it is fetched with it. */
@@ -269,11 +269,11 @@ static void resolve_waiting(p2p_exchange_t *x)
         return;
     }
     apr_pool_create(&p, x->pool);
-    p2p_order_wanted(x->sequence, p, want, x);
+    p2p_sequence_wanted(x->sequence, p, want, x);
     apr_pool_destroy(p);
-    if (p2p_pull_is_idle(x->pull) && !p2p_order_has_work(x->sequence)) {
+    if (p2p_pull_is_idle(x->pull) && !p2p_sequence_has_work(x->sequence)) {
         x->closed = 1;
-        p2p_order_close(x->sequence);
+        p2p_sequence_close(x->sequence);
     }
     kick(x);
 }
@@ -399,7 +399,7 @@ static void flush_landed(p2p_exchange_t *x, int now)
 
 static void measure(p2p_exchange_t *x)
 {
-    apr_int64_t memory = (apr_int64_t)(p2p_order_backlog(x->sequence) + p2p_order_waiting(x->sequence)
+    apr_int64_t memory = (apr_int64_t)(p2p_sequence_backlog(x->sequence) + p2p_sequence_waiting(x->sequence)
                                        + p2p_push_bytes(x->push));
 
     x->context->memory_used += memory - x->memory;
@@ -412,16 +412,16 @@ static void measure(p2p_exchange_t *x)
 
 static void run(p2p_exchange_t *x)
 {
-    p2p_order_run(x->sequence);
-    if (!p2p_order_has_work(x->sequence)) p2p_push_flush(x->push);
+    p2p_sequence_run(x->sequence);
+    if (!p2p_sequence_has_work(x->sequence)) p2p_push_flush(x->push);
     measure(x);
     if (x->error) return;
     p2p_pull_run(x->pull);
-    if (!p2p_pull_is_idle(x->pull) || p2p_order_has_work(x->sequence) || !p2p_push_is_idle(x->push)) {
+    if (!p2p_pull_is_idle(x->pull) || p2p_sequence_has_work(x->sequence) || !p2p_push_is_idle(x->push)) {
         flush_landed(x, 0);
         return;
     }
-    if (!p2p_order_is_empty(x->sequence)) resolve_waiting(x);
+    if (!p2p_sequence_is_empty(x->sequence)) resolve_waiting(x);
     else {
         flush_landed(x, 1);
         if (p2p_land_is_done(x->land)) end(x);

@@ -44,7 +44,7 @@ static void ask_target(p2p_prepare_t *prepare, const char *method, const char *p
                        p2p_answer_fn fn)
 {
     const p2p_spec_t *spec = prepare->set.context->spec;
-    p2p_ask_t ask = {prepare->set.context->http, prepare->set.context->clock, method,
+    p2p_ask_t ask = {prepare->set.context->target_http, prepare->set.context->clock, method,
                      apr_pstrcat(prepare->pool, spec->target, "/", path, NULL), body, len, prepare->set.target_auth,
                      spec->target_connections};
 

@@ -10,7 +10,7 @@
 struct p2p_receive_t {
     p2p_mapper_t *mapper;
     p2p_seen_t *seen;
-    p2p_order_t *order;
+    p2p_sequence_t *sequence;
     apr_pool_t *scratch;
     p2p_resource_t *later; /* versions that came while an older one was under way, linked by next */
 };
@@ -28,13 +28,13 @@ static apr_status_t free_later(void *data)
     return APR_SUCCESS;
 }
 
-p2p_receive_t *p2p_receive_make(apr_pool_t *p, p2p_mapper_t *mapper, p2p_seen_t *seen, p2p_order_t *order)
+p2p_receive_t *p2p_receive_make(apr_pool_t *p, p2p_mapper_t *mapper, p2p_seen_t *seen, p2p_sequence_t *sequence)
 {
     p2p_receive_t *receive = apr_pcalloc(p, sizeof *receive);
 
     receive->mapper = mapper;
     receive->seen = seen;
-    receive->order = order;
+    receive->sequence = sequence;
     apr_pool_create(&receive->scratch, p);
     apr_pool_cleanup_register(p, receive, free_later, apr_pool_cleanup_null);
     return receive;
@@ -46,7 +46,7 @@ static void go_on(p2p_receive_t *receive, p2p_resource_t *resource)
 
     slot->state = P2P_SEEN_HELD;
     slot->updated = resource->updated & 0xfffffffffff;
-    p2p_order_take(receive->order, resource);
+    p2p_sequence_take(receive->sequence, resource);
 }
 
 static void name(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_resource_t *resource)
@@ -58,7 +58,7 @@ static void name(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_resou
     named.type = resource->type;
     p2p_id_text(resource->digest, named.target_id);
     p2p_land_named(landing, resource->urn, p2p_mapper_type(receive->mapper, resource->type), named.target_id);
-    p2p_order_name(receive->order, resource->urn, &named);
+    p2p_sequence_name(receive->sequence, resource->urn, &named);
 }
 
 static void supersede(p2p_resource_t *old)
@@ -87,7 +87,7 @@ static void take_later_version(p2p_receive_t *receive, p2p_resource_t *resource,
 {
     p2p_land_received(resource->landing, resource);
     slot->updated = resource->updated & 0xfffffffffff;
-    if (slot->state == P2P_SEEN_HELD) supersede(p2p_order_replace(receive->order, resource));
+    if (slot->state == P2P_SEEN_HELD) supersede(p2p_sequence_replace(receive->sequence, resource));
     else if (slot->state == P2P_SEEN_SENT) keep_for_later(receive, resource);
     else go_on(receive, resource);
 }
@@ -99,7 +99,7 @@ static void skip(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
     p2p_land_skipped(landing, p2p_mapper_type(receive->mapper, resource->type), resource->source_id, code, "");
     if (slot->state == P2P_SEEN_NEVER) slot->state = P2P_SEEN_GONE;
     name(receive, landing, resource); /* whose subject it is, is another patient's */
-    p2p_order_settled(receive->order, resource->key);
+    p2p_sequence_settled(receive->sequence, resource->key);
     p2p_resource_free(resource);
 }
 
@@ -147,7 +147,7 @@ p2p_error_t *p2p_receive_entry(p2p_receive_t *receive, p2p_landing_t *landing, c
     apr_pool_clear(receive->scratch);
     if (entry->outcome) return take_outcome(receive, landing, entry);
     error = p2p_map(receive->mapper, receive->scratch, entry, &resource);
-    if (p2p_mapper_bases(receive->mapper)->count != bases) p2p_order_bases_changed(receive->order);
+    if (p2p_mapper_bases(receive->mapper)->count != bases) p2p_sequence_bases_changed(receive->sequence);
     if (error) {
         p2p_land_unmappable(landing, error, entry->resource, entry->len);
         return NULL;

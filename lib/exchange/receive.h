@@ -4,12 +4,12 @@
 #define P2P_EXCHANGE_RECEIVE_H
 
 #include "exchange/land.h"
-#include "exchange/order.h"
+#include "exchange/sequence.h"
 
 typedef struct p2p_receive_t p2p_receive_t;
 
 /* Makes one in p. */
-p2p_receive_t *p2p_receive_make(apr_pool_t *p, p2p_mapper_t *mapper, p2p_seen_t *seen, p2p_order_t *order);
+p2p_receive_t *p2p_receive_make(apr_pool_t *p, p2p_mapper_t *mapper, p2p_seen_t *seen, p2p_sequence_t *sequence);
 
 /* Takes one entry of a page; every entry is accounted for in its landing. Errors: P2P_E_REFUSED "source-outcome" where the answer is an
  * OperationOutcome instead of data. */

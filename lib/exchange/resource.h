@@ -58,8 +58,8 @@ struct p2p_resource_t {
     p2p_spool_t *spool;            /* that holds the payload, at spooled_at; it lay at spooled_from before */
     apr_int64_t spooled_at;
     char *spooled_from;
-    /* where exchange/order keeps it: the list it is in, its neighbours there */
-    struct p2p_order_list_t *list;
+    /* where exchange/sequence keeps it: the list it is in, its neighbours there */
+    struct p2p_sequence_list_t *list;
     p2p_resource_t *prev, *next;
     /* marks of order's search for circles (Tarjan) */
     apr_uint64_t visit;

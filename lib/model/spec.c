@@ -27,6 +27,14 @@ static const member_t members[] = {
     MEMBER("dbDriver", TEXT, db_driver),
     MEMBER("dbParams", TEXT, db_params),
     MEMBER("allowHttp", FLAG, allow_http),
+    MEMBER("origins", TEXT, origins),
+    MEMBER("conditionalIds", FLAG, conditional_ids),
+    MEMBER("batch", FLAG, batch),
+    MEMBER("mdmSystem", TEXT, mdm_system),
+    MEMBER("mdmType", TEXT, mdm_type),
+    MEMBER("retryFor", NUMBER, retry_for),
+    MEMBER("keepJobs", NUMBER, keep_jobs),
+    MEMBER("restartWithin", NUMBER, restart_within),
     MEMBER("bundleSize", NUMBER, bundle_size),
     MEMBER("bundleBytes", BIG, bundle_bytes),
     MEMBER("keepUnresolved", FLAG, keep_unresolved),
@@ -50,7 +58,7 @@ static const member_t members[] = {
 
 static const char *const auth_names[] = {
     [P2P_AUTH_NONE] = "none", [P2P_AUTH_BEARER] = "bearer", [P2P_AUTH_BASIC] = "basic",
-    [P2P_AUTH_CERTIFICATE] = "certificate",
+    [P2P_AUTH_CERTIFICATE] = "certificate", [P2P_AUTH_CLIENT_CREDENTIALS] = "client-credentials",
 };
 
 p2p_spec_t *p2p_spec_make(apr_pool_t *p)
@@ -58,6 +66,10 @@ p2p_spec_t *p2p_spec_make(apr_pool_t *p)
     p2p_spec_t *spec = apr_pcalloc(p, sizeof *spec);
 
     spec->keyring = p2p_keyring_make(p);
+    spec->origins = "";
+    spec->retry_for = 3600;
+    spec->keep_jobs = 90;
+    spec->restart_within = 7;
     spec->bundle_size = 100;
     spec->bundle_bytes = 8 << 20;
     spec->follow_references = 200;

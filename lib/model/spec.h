@@ -8,18 +8,25 @@
 #include "base/log.h"
 #include "base/seal.h"
 
-typedef enum { P2P_AUTH_NONE, P2P_AUTH_BEARER, P2P_AUTH_BASIC, P2P_AUTH_CERTIFICATE } p2p_target_auth_kind_t;
+typedef enum { P2P_AUTH_NONE, P2P_AUTH_BEARER, P2P_AUTH_BASIC, P2P_AUTH_CERTIFICATE, P2P_AUTH_CLIENT_CREDENTIALS } p2p_target_auth_kind_t;
 
 /* Strings live as long as the structure's pool; NULL where a thing is not set. */
 typedef struct p2p_spec_t {
     const char *target;                    /* P2PTarget, without trailing slash */
     p2p_target_auth_kind_t target_auth;    /* P2PTargetAuth */
-    const char *target_credential;         /* the token, or "user:password"; contents of the file, trimmed */
+    const char *target_credential;         /* the token, "user:password", or a JSON object for client-credentials; contents of the file, trimmed */
     const char *target_cert, *target_key;  /* PEM text */
     const char *ca_file;                   /* P2PCAFile */
     p2p_keyring_t *keyring;                /* P2PSecretKeyFile */
     const char *db_driver, *db_params;     /* DBDriver, DBDParams */
     int allow_http;                        /* P2PAllowHttp */
+    const char *origins;                   /* P2POrigins, parted by spaces, as they were written; "" for none */
+    int conditional_ids;                   /* P2PResourceIds conditional */
+    int batch;                             /* P2PBundleType batch */
+    const char *mdm_system, *mdm_type;     /* P2PMdmIdentifier; mdm_type is "SYSTEM|CODE" or a bare code */
+    int retry_for;                         /* P2PRetryFor: seconds that trouble which may pass may last, 3600 */
+    int keep_jobs;                         /* P2PKeepJobs: days, 90 */
+    int restart_within;                    /* P2PRestartWithin: days that a FAILED or STOPPED job keeps its refresh token, 7 */
     int bundle_size;                       /* P2PBundleSize: resources in a Bundle, 100 */
     apr_int64_t bundle_bytes;              /* P2PBundleBytes: 8 MiB */
     int keep_unresolved;                   /* P2PUnresolvedReferences keep */

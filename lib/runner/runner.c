@@ -255,6 +255,7 @@ static p2p_error_t *prepare(runner_t *r)
     r->context.clock = &r->clock;
     r->context.log = r->log;
     r->context.http = r->http;
+    r->context.target_http = r->http;
     if (r->spec->spool_dir) r->context.spool = p2p_spool_make(r->pool, r->spec->spool_dir, r->spec->spool_bytes);
     r->claims = p2p_claims_make(r->pool, &r->context);
     return NULL;

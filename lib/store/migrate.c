@@ -79,7 +79,29 @@ static const char *const schema_1[] = {
     NULL,
 };
 
-static const char *const *const steps[P2P_SCHEMA] = {schema_1};
+/* Schema 2. not_before: a job that gave its slot back is left alone until then. trouble_since: of trouble that may pass; 0 while all is
+ * well. */
+static const char *const schema_2[] = {
+    "ALTER TABLE p2p_job ADD COLUMN not_before" NUMBER_COLUMN,
+    "ALTER TABLE p2p_job ADD COLUMN trouble_since" NUMBER_COLUMN,
+
+    /* The id that the target gave to what we call source_id, a derived id; target_id is sealed. */
+    "CREATE TABLE p2p_id_map (target TEXT NOT NULL, source_id TEXT NOT NULL, type" TEXT_COLUMN ", target_id" TEXT_COLUMN
+    ", create_time" NUMBER_COLUMN ", PRIMARY KEY (target, source_id))",
+
+    /* key_hash and body_hash are keyed hashes. */
+    "CREATE TABLE p2p_idempotency (client TEXT NOT NULL, oidc_server_id" NUMBER_COLUMN ", key_hash TEXT NOT NULL, body_hash" TEXT_COLUMN
+    ", job_id" NUMBER_COLUMN ", create_time" NUMBER_COLUMN ", PRIMARY KEY (client, oidc_server_id, key_hash))",
+    "CREATE INDEX p2p_idempotency_job ON p2p_idempotency (job_id)",
+
+    /* Retention goes through it. */
+    "CREATE INDEX p2p_job_ended ON p2p_job (target, end_time) WHERE status IN ('STOPPED', 'COMPLETED', 'FAILED', 'ABANDONED')",
+
+    "UPDATE p2p_schema SET version = 2 WHERE id = 1",
+    NULL,
+};
+
+static const char *const *const steps[P2P_SCHEMA] = {schema_1, schema_2};
 
 /* *version is 0 where there is no schema. */
 static p2p_error_t *read_version(p2p_db_t *db, apr_pool_t *p, int *version)

@@ -64,7 +64,7 @@ sub wrong {
     return;
 }
 
-sub test_order {
+sub test_sequence {
     my ($api, $url) = @_;
     my $answer = taken($api, 'an order is taken');
     like($answer->{content}, qr/^\{"batchJobId":1,"batchStatus":"STARTING","startTime":null,"createTime":"$TIME","endTime":null,"lastUpdated":"$TIME","jobConfigurationName":"p2p-exchange","taskId":null,/,
@@ -188,7 +188,7 @@ each_database('jobs' => sub {
     my $httpd = P2P::Httpd->new(db => $db, users => { portal => 'pass' });
     $httpd->prepare(\@DEFINITIONS)->start;
     my $api = P2P::Api->new($httpd->url, 'portal', 'pass');
-    test_order($api);
+    test_sequence($api);
     test_forms($api);
     test_fields($api);
     test_conflicts($api);

@@ -44,7 +44,7 @@ sub types_of {
     return (\%sent, \%come);
 }
 
-sub test_order {
+sub test_sequence {
     my ($x, $known, $order) = @_;
     $x->reset_target;
     $sandbox->set($_->{name}, order => $order) for @members;
@@ -68,7 +68,7 @@ each_database('all members', sub {
     my ($db) = @_;
     my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => [map { $_->{name} } @members]);
     my $known = expectations($x);
-    test_order($x, $known, $_) for @ORDERS;
+    test_sequence($x, $known, $_) for @ORDERS;
     $x->ok_sealed('all members');
     $x->stop;
 });

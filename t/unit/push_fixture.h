@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "exchange/order.h"
+#include "exchange/sequence.h"
 #include "map_fixture.h"
 
 #define IN_FLIGHT_MAX 16
@@ -36,9 +36,9 @@ typedef struct world_t {
     p2p_log_t log;
     p2p_seen_t seen;
     p2p_push_t *push;
-    p2p_order_t *order;
+    p2p_sequence_t *order;
     p2p_push_settings_t push_settings;
-    p2p_order_settings_t order_settings;
+    p2p_sequence_settings_t order_settings;
     sent_t sent[IN_FLIGHT_MAX];
     int in_flight, most_in_flight, most_entries;
     struct { void (*fn)(void *baton); void *baton; apr_interval_time_t delay; } timers[IN_FLIGHT_MAX];
@@ -276,7 +276,7 @@ static inline void on_written(void *baton, p2p_resource_t *resource, const char 
     assert_int_equal(p2p_seen_state(&world->seen, resource->key), P2P_SEEN_SENT);
     world->written++;
     p2p_seen_set(&world->seen, resource->key, P2P_SEEN_WRITTEN);
-    p2p_order_settled(world->order, resource->key);
+    p2p_sequence_settled(world->order, resource->key);
     p2p_resource_free(resource);
 }
 
@@ -288,7 +288,7 @@ static inline void on_refused(void *baton, p2p_resource_t *resource, int status,
     world->refused++;
     world->story = apr_psprintf(world->p, "%s%s/%d ", world->story, resource->source_id, status);
     p2p_seen_set(&world->seen, resource->key, P2P_SEEN_GONE);
-    p2p_order_settled(world->order, resource->key);
+    p2p_sequence_settled(world->order, resource->key);
     p2p_resource_free(resource);
 }
 
@@ -322,7 +322,7 @@ static inline void make_world(world_t *world, int bundle_size, int connections)
 {
     p2p_push_settings_t push = {&world->http, &world->clock, "https://target.example/fhir", NULL, connections, bundle_size, 8 << 20, 0,
                                 mapper, &world->seen, on_written, on_refused, on_failed, world};
-    p2p_order_settings_t order = {mapper, &world->seen, NULL, 0, NULL, 1 << 30, &world->log, on_failed, on_skipped, world};
+    p2p_sequence_settings_t order = {mapper, &world->seen, NULL, 0, NULL, 1 << 30, &world->log, on_failed, on_skipped, world};
 
     memset(world, 0, sizeof *world);
     apr_pool_create(&world->p, pool);
@@ -345,7 +345,7 @@ static inline void begin_world(world_t *world)
 {
     world->push = p2p_push_make(world->p, &world->push_settings);
     world->order_settings.push = world->push;
-    world->order = p2p_order_make(world->p, &world->order_settings);
+    world->order = p2p_sequence_make(world->p, &world->order_settings);
 }
 
 static inline void end_world(world_t *world)
@@ -374,8 +374,8 @@ static inline void receive(world_t *world, const char *text, const char *full_ur
 
     p2p_seen_add(&world->seen, resource->key)->state = P2P_SEEN_HELD;
     p2p_id_text(resource->digest, named.target_id);
-    if (resource->urn) p2p_order_name(world->order, resource->urn, &named);
-    p2p_order_take(world->order, resource);
+    if (resource->urn) p2p_sequence_name(world->order, resource->urn, &named);
+    p2p_sequence_take(world->order, resource);
     world->received++;
 }
 
@@ -398,8 +398,8 @@ static inline void receive_basic(world_t *world, const char *id, const char *ref
 /* Goes on as far as it can without an answer. */
 static inline void run_order(world_t *world)
 {
-    p2p_order_run(world->order);
-    if (!p2p_order_has_work(world->order)) p2p_push_flush(world->push);
+    p2p_sequence_run(world->order);
+    if (!p2p_sequence_has_work(world->order)) p2p_push_flush(world->push);
 }
 
 /* Goes on until nothing is under way any more; what waits for what never came stays. */
@@ -417,13 +417,13 @@ static inline void run_world(world_t *world)
 static inline void finish_world(world_t *world)
 {
     run_world(world);
-    p2p_order_close(world->order);
+    p2p_sequence_close(world->order);
     run_world(world);
     assert_null(world->failed);
-    assert_true(p2p_order_is_empty(world->order));
+    assert_true(p2p_sequence_is_empty(world->order));
     assert_true(p2p_push_is_idle(world->push));
-    assert_int_equal(p2p_order_backlog(world->order), 0);
-    assert_int_equal(p2p_order_waiting(world->order), 0);
+    assert_int_equal(p2p_sequence_backlog(world->order), 0);
+    assert_int_equal(p2p_sequence_waiting(world->order), 0);
     assert_true(p2p_push_bytes(world->push) == 0);
     assert_int_equal(world->written + world->refused + world->skipped, world->received);
     assert_int_equal(world->writes, world->written);

@@ -351,7 +351,7 @@ static void bounds(void **state)
     run_order(&world);
     assert_int_equal(world.in_flight, 2); /* no more connections than told, and room for few that wait */
     assert_false(p2p_push_has_room(world.push));
-    assert_true(p2p_order_has_work(world.order));
+    assert_true(p2p_sequence_has_work(world.order));
     assert_true(p2p_push_bytes(world.push) > 1500);
     finish_world(&world);
     assert_in_range(world.most_entries, 3, 12);

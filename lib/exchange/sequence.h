@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Order for referential integrity: a resource goes into a Bundle when all it refers to is at the target or in that Bundle. What refers
  * to something that has not come yet lies aside and holds nothing up; circles go into one Bundle. */
-#ifndef P2P_EXCHANGE_ORDER_H
-#define P2P_EXCHANGE_ORDER_H
+#ifndef P2P_EXCHANGE_SEQUENCE_H
+#define P2P_EXCHANGE_SEQUENCE_H
 
 #include "base/log.h"
 #include "exchange/map.h"
 #include "exchange/push.h"
 #include "exchange/seen.h"
 
-typedef struct p2p_order_t p2p_order_t;
+typedef struct p2p_sequence_t p2p_sequence_t;
 
-typedef struct p2p_order_settings_t {
+typedef struct p2p_sequence_settings_t {
     p2p_mapper_t *mapper;
     p2p_seen_t *seen;
     p2p_push_t *push;
@@ -24,44 +24,44 @@ typedef struct p2p_order_settings_t {
     /* A resource turned out to be another patient's (its subject was named by a urn): it is the callee's now. */
     void (*skipped)(void *baton, p2p_resource_t *resource);
     void *baton;
-} p2p_order_settings_t;
+} p2p_sequence_settings_t;
 
 /* Makes one in p; what it holds is freed with p. */
-p2p_order_t *p2p_order_make(apr_pool_t *p, const p2p_order_settings_t *settings);
+p2p_sequence_t *p2p_sequence_make(apr_pool_t *p, const p2p_sequence_settings_t *settings);
 
-/* Takes a resource (key added to seen, state HELD), which is order's from now on. */
-void p2p_order_take(p2p_order_t *order, p2p_resource_t *resource);
+/* Takes a resource (key added to seen, state HELD), which is sequence's from now on. */
+void p2p_sequence_take(p2p_sequence_t *sequence, p2p_resource_t *resource);
 
 /* Takes a later version of one that it holds (of the same key) in its place, and returns the old one, which is the caller's. */
-p2p_resource_t *p2p_order_replace(p2p_order_t *order, p2p_resource_t *resource);
+p2p_resource_t *p2p_sequence_replace(p2p_sequence_t *sequence, p2p_resource_t *resource);
 
 /* A urn names this resource: what refers to it by the urn can be looked at again. */
-void p2p_order_name(p2p_order_t *order, apr_uint64_t urn, const p2p_named_t *named);
+void p2p_sequence_name(p2p_sequence_t *sequence, apr_uint64_t urn, const p2p_named_t *named);
 
 /* The mapper knows a base more: what refers to something under an unknown one can be looked at again. */
-void p2p_order_bases_changed(p2p_order_t *order);
+void p2p_sequence_bases_changed(p2p_sequence_t *sequence);
 
 /* Puts into Bundles what can go, as long as push has room. */
-void p2p_order_run(p2p_order_t *order);
+void p2p_sequence_run(p2p_sequence_t *sequence);
 
 /* What key stands for has come to its end (WRITTEN or GONE in seen): those that wait for it can be looked at again. */
-void p2p_order_settled(p2p_order_t *order, apr_uint64_t key);
+void p2p_sequence_settled(p2p_sequence_t *sequence, apr_uint64_t key);
 
 /* Nothing more will be received: references to what never came are settled as such. */
-void p2p_order_close(p2p_order_t *order);
+void p2p_sequence_close(p2p_sequence_t *sequence);
 
 /* Calls want(baton, url) for each resource under the source's endpoint that something waits for and that was never received, once. The
  * URL lives in p. To be called when all that was wanted before has been answered: what did not come then is given up. */
-void p2p_order_wanted(p2p_order_t *order, apr_pool_t *p, void (*want)(void *baton, const char *url), void *baton);
+void p2p_sequence_wanted(p2p_sequence_t *sequence, apr_pool_t *p, void (*want)(void *baton, const char *url), void *baton);
 
 /* Bytes in memory of what waits. */
-apr_size_t p2p_order_waiting(const p2p_order_t *order);
+apr_size_t p2p_sequence_waiting(const p2p_sequence_t *sequence);
 
 /* Bytes of what has come and was not looked at yet: what retrieval is paused by. */
-apr_size_t p2p_order_backlog(const p2p_order_t *order);
+apr_size_t p2p_sequence_backlog(const p2p_sequence_t *sequence);
 
-/* Is there anything that p2p_order_run could look at; anything at all? */
-int p2p_order_has_work(const p2p_order_t *order);
-int p2p_order_is_empty(const p2p_order_t *order);
+/* Is there anything that p2p_sequence_run could look at; anything at all? */
+int p2p_sequence_has_work(const p2p_sequence_t *sequence);
+int p2p_sequence_is_empty(const p2p_sequence_t *sequence);
 
 #endif

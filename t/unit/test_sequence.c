@@ -22,7 +22,7 @@ static void references_forward(void **state)
     receive_basic(&world, "b", "c");
     run_order(&world);
     assert_int_equal(world.bundles, 0);
-    assert_int_equal(p2p_order_backlog(world.order), 0); /* what waits holds nothing up */
+    assert_int_equal(p2p_sequence_backlog(world.order), 0); /* what waits holds nothing up */
     receive_basic(&world, "c", "");
     finish_world(&world);
     assert_string_equal(world.lately, "c b a ");
@@ -197,7 +197,7 @@ static void close_makes_logical(void **state)
                     "{\"reference\":\"https://elsewhere/Basic/1\"},{\"url\":\"Basic/never3\"}]}", NULL);
     run_world(&world);
     assert_int_equal(world.written, 0);
-    assert_false(p2p_order_is_empty(world.order));
+    assert_false(p2p_sequence_is_empty(world.order));
     finish_world(&world);
     assert_int_equal(world.written, 3);
     end_world(&world);
@@ -223,11 +223,11 @@ static void wanted(void **state)
     receive_basic(&world, "c", "never");
     receive(&world, "{\"resourceType\":\"Basic\",\"id\":\"d\",\"x\":{\"reference\":\"urn:uuid:9\"}}", NULL);
     run_world(&world);
-    p2p_order_wanted(world.order, world.p, want, &world);
+    p2p_sequence_wanted(world.order, world.p, want, &world);
     assert_string_equal(world.story, "never ");
     run_world(&world);
     assert_int_equal(world.written, 0);
-    p2p_order_wanted(world.order, world.p, want, &world);
+    p2p_sequence_wanted(world.order, world.p, want, &world);
     assert_string_equal(world.story, "never ");
     run_world(&world);
     assert_int_equal(world.written, 3);
@@ -246,7 +246,7 @@ static void later_version(void **state)
     receive_basic(&world, "a", "b");
     receive_basic(&world, "c", "a");
     run_order(&world);
-    old = p2p_order_replace(world.order, mapped(&world, basic("a", "d"), NULL));
+    old = p2p_sequence_replace(world.order, mapped(&world, basic("a", "d"), NULL));
     assert_non_null(strstr(old->bytes, "Basic/b"));
     p2p_resource_free(old);
     run_order(&world);
@@ -280,7 +280,7 @@ static void names(void **state)
     named.type = other->type;
     p2p_id_text(other->digest, named.target_id);
     p2p_seen_add(&world.seen, other->key)->state = P2P_SEEN_GONE;
-    p2p_order_name(world.order, other->urn, &named);
+    p2p_sequence_name(world.order, other->urn, &named);
     p2p_resource_free(other);
     finish_world(&world);
     assert_int_equal(world.skipped, 1);
@@ -308,13 +308,13 @@ static void base_comes(int comes, p2p_spool_t *spool)
     run_world(&world);
     assert_int_equal(world.written, 1);
     receive(&world, "{\"resourceType\":\"Basic\",\"id\":\"late\"}", comes ? "http://inside/Basic/late" : NULL);
-    if (comes) p2p_order_bases_changed(world.order);
+    if (comes) p2p_sequence_bases_changed(world.order);
     run_world(&world);
     assert_int_equal(world.written, 2);
-    p2p_order_wanted(world.order, world.p, want, &world);
+    p2p_sequence_wanted(world.order, world.p, want, &world);
     assert_string_equal(world.story, "");
     run_world(&world);
-    p2p_order_wanted(world.order, world.p, want, &world); /* what stands behind the last of them is asked for, too */
+    p2p_sequence_wanted(world.order, world.p, want, &world); /* what stands behind the last of them is asked for, too */
     assert_string_equal(world.story, "never ");
     finish_world(&world);
     assert_int_equal(world.written, 4);
