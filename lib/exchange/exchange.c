@@ -7,11 +7,12 @@
 #include <apr_strings.h>
 
 #include "exchange/land.h"
-#include "exchange/sequence.h"
+#include "exchange/plan.h"
 #include "exchange/prepare.h"
 #include "exchange/pull.h"
 #include "exchange/push.h"
 #include "exchange/receive.h"
+#include "exchange/sequence.h"
 #include "store/oidc_server_store.h"
 
 #define BACKLOG_SHARE 128                      /* of P2PMemory: what one job may have received and not looked at */
@@ -34,7 +35,7 @@ struct p2p_exchange_t {
     p2p_oidc_server_t *server;
     p2p_job_order_t order;
     apr_array_header_t *requests;
-    int request_count, followed;
+    p2p_planned_t planned;
     p2p_http_auth_t target_auth;
     p2p_token_t *token;
     p2p_mapper_t *mapper;
@@ -196,67 +197,20 @@ static void make_pull(p2p_exchange_t *x)
 
 /* ---- What is to be fetched ---- */
 
-static void recall_name(void *baton, apr_uint64_t urn, const p2p_named_t *named)
-{
-    p2p_exchange_t *x = baton;
-
-    p2p_sequence_name(x->sequence, urn, named);
-}
-
-/* Takes up one part of a request that an earlier runner began. Returns 0 where all behind it is fetched with it. */
-static int plan_part(p2p_exchange_t *x, const p2p_request_t *request, int number, const p2p_part_t *before)
-{
-    int pages = strcmp(request->kind, "pages") == 0, i, last = 1;
-    const p2p_part_t *part = NULL;
-
-    for (i = 0; i < request->parts->nelts; i++) {
-        const p2p_part_t *candidate = &APR_ARRAY_IDX(request->parts, i, p2p_part_t);
-
-        if (candidate->number == number) part = candidate;
-        if (candidate->number > number) last = 0;
-    }
-    if (part && part->landed) {
-        p2p_land_recall(x->land, part, recall_name, x);
-        return 1;
-    }
-    if (part) p2p_pull_add(x->pull, request->kind, request->number, number, part->url, pages && last, 0);
-    else if (number == 0) p2p_pull_add(x->pull, request->kind, request->number, 0, p2p_job_order_url(x->pool, request->url, x->order.source_patient), pages, 0);
-    else if (before && *before->next_url) p2p_pull_add(x->pull, request->kind, request->number, number, before->next_url, 1, 0);
-    return part && !last;
-}
-
-static const p2p_part_t *part_of(const p2p_request_t *request, int number)
-{
-    int i;
-
-    for (i = 0; i < request->parts->nelts; i++) {
-        const p2p_part_t *part = &APR_ARRAY_IDX(request->parts, i, p2p_part_t);
-
-        if (part->number == number && part->landed) return part;
-    }
-    return NULL;
-}
-
 static void plan(p2p_exchange_t *x)
 {
-    int i, number;
+    p2p_plan_settings_t set = {x->pull, x->land, x->sequence, x->order.source_patient};
 
-    for (i = 0; i < x->requests->nelts; i++) {
-        const p2p_request_t *request = &APR_ARRAY_IDX(x->requests, i, p2p_request_t);
-
-        for (number = 0; plan_part(x, request, number, part_of(request, number - 1)); number++) continue;
-        if (request->number >= x->request_count) x->request_count = request->number + 1;
-        if (strcmp(request->kind, "read") == 0) x->followed++;
-    }
+    x->planned = p2p_plan(x->pool, &set, x->requests);
 }
 
 static void want(void *baton, const char *url)
 {
     p2p_exchange_t *x = baton;
 
-    if (x->followed >= x->context->spec->follow_references) return;
-    x->followed++;
-    p2p_pull_add(x->pull, "read", x->request_count++, 0, url, 0, 1);
+    if (x->planned.followed >= x->context->spec->follow_references) return;
+    x->planned.followed++;
+    p2p_pull_add(x->pull, "read", x->planned.requests++, 0, url, 0, 1);
 }
 
 /* All has been received, and what is left waits for something that has not come: fetch that, or settle that it never comes. */
