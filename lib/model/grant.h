@@ -13,6 +13,7 @@ typedef struct p2p_grant_t {
     const char *kind;           /* "refresh-token": what the portal handed over */
     const char *access_token, *refresh_token;
     apr_time_t access_expires;  /* 0: not known */
+    int in_doubt;               /* a refresh was begun whose end is not noted: under way, or lost with its runner */
     int ended;                  /* its tokens are erased, or the source said they are worth nothing */
 } p2p_grant_t;
 

@@ -268,7 +268,9 @@ static void look_at_grant(p2p_token_t *token)
         return;
     }
     if (*grant->access_token) hold(token, grant->access_token, grant->access_expires, NULL);
-    if (is_fresh(token, token->calls)) tell(token, token->access, NULL);
+    /* What became of a refresh in doubt is not known: the live access token is used to its end first. */
+    if (is_fresh(token, token->calls) || (grant->in_doubt && is_good(token, token->calls, 0)))
+        tell(token, token->access, NULL);
     else if (grant->ended || !*grant->refresh_token) tell_all(token, refused(token));
     else refresh(token, grant);
 }

@@ -76,8 +76,8 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         " WHERE pid = %lld AND version = %lld", "sssssssssssssii", 0},
 
     [P2P_SQL_GRANT_GET] = {"p2p_grant_get",
-        "SELECT id, version, oidc_server_id, kind, access_token, refresh_token, access_expires, ended "
-        "FROM p2p_grant WHERE id = %lld", "i", 8},
+        "SELECT id, version, oidc_server_id, kind, access_token, refresh_token, access_expires, ended, "
+        "CASE WHEN refresh_owner = '' THEN 0 ELSE 1 END FROM p2p_grant WHERE id = %lld", "i", 9},
     /* Changes nothing but holds the row until the end of the transaction. */
     [P2P_SQL_GRANT_LOCK] = {"p2p_grant_lock", "UPDATE p2p_grant SET kind = kind WHERE id = %lld", "i", 0},
     [P2P_SQL_GRANT_INSERT] = {"p2p_grant_insert",
@@ -113,6 +113,16 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "AND j.status IN ('FAILED', 'STOPPED')) THEN ended ELSE 1 END, " TOUCH
         " WHERE id = %lld AND NOT EXISTS (SELECT 1 FROM p2p_job j WHERE j.grant_id = p2p_grant.id AND j." ACTIVE ")",
         "i", 0},
+    /* Grants that only jobs which ended so long ago hold on to; a few at a time. */
+    [P2P_SQL_GRANT_KEPT] = {"p2p_grant_kept",
+        "SELECT DISTINCT j.grant_id FROM p2p_job j JOIN p2p_grant g ON g.id = j.grant_id WHERE j.target = %s "
+        "AND j.status IN ('FAILED', 'STOPPED') AND j.end_time <= {now} - %lld AND g.ended = 0 "
+        "AND NOT EXISTS (SELECT 1 FROM p2p_job k WHERE k.grant_id = g.id AND (k." ACTIVE
+        " OR (k.status IN ('FAILED', 'STOPPED') AND k.end_time > {now} - %lld))) LIMIT 100", "sii", 1},
+    [P2P_SQL_GRANT_EXPIRE] = {"p2p_grant_expire",
+        "UPDATE p2p_grant SET access_token = '', refresh_token = '', access_expires = 0, ended = 1, " TOUCH
+        " WHERE id = %lld AND ended = 0 AND NOT EXISTS (SELECT 1 FROM p2p_job k WHERE k.grant_id = p2p_grant.id AND (k." ACTIVE
+        " OR (k.status IN ('FAILED', 'STOPPED') AND k.end_time > {now} - %lld)))", "ii", 0},
     [P2P_SQL_ALIAS_GET] = {"p2p_alias_get", "SELECT grant_id FROM p2p_grant_alias WHERE hash = %s", "s", 1},
     [P2P_SQL_ALIAS_INSERT] = {"p2p_alias_insert",
         "INSERT INTO p2p_grant_alias (hash, grant_id, create_time) VALUES (%s, %lld, {now}) "

@@ -317,6 +317,26 @@ static void another_died(void **state)
     assert_failed(get("access-2"), "token-endpoint-unreachable"); /* one that never ends */
 }
 
+/* A runner died between asking and noting: its refresh token may be spent, and sending it again may cost the grant. */
+static void in_doubt(void **state)
+{
+    int mine;
+
+    (void)state;
+    order("access-1", "refresh-1");
+    fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ",\"expires_in\":3600"));
+    assert_given(get("access-1"), "access-2");
+    expect_ok(p2p_grant_begin_refresh(db, pool, grant_id, grant()->version, "B", &mine));
+    assert_true(mine);
+    run_sql("UPDATE p2p_grant SET refresh_until = 1");
+    net.now += apr_time_from_sec(3595);
+    assert_given(get(NULL), "access-2");
+    assert_int_equal(net.count, 1);
+    net.now += apr_time_from_sec(6);
+    fake_answer(&net, 200, GIVEN("access-3", "refresh-3", ""));
+    assert_given(get(NULL), "access-3");
+}
+
 static void shared(void **state)
 {
     told_t told[3] = {{0}, {0}, {0}};
@@ -436,7 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(in_hand), TEST(run_out), TEST(ahead_of_expiry), TEST(refused_one), TEST(forms), TEST(dead_grant),
         TEST(no_refresh_token), TEST(unusable_answers), TEST(trouble_at_the_endpoint), TEST(lost_answers),
-        TEST(another_is_at_it), TEST(another_died), TEST(shared), TEST(discovered), TEST(not_discovered), TEST(orphan),
+        TEST(another_is_at_it), TEST(another_died), TEST(in_doubt), TEST(shared), TEST(discovered), TEST(not_discovered), TEST(orphan),
         TEST(cancelled), TEST(from_within),
     };
 
