@@ -172,7 +172,8 @@ static void make_push(p2p_exchange_t *x)
 static void make_sequence(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
-    p2p_sequence_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved, x->context->spool,
+    p2p_sequence_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved,
+                                   spec->batch, x->context->spool,
                                 (apr_size_t)(spec->memory / WAITING_SHARE), &x->log, fail, on_foreign, x};
 
     x->sequence = p2p_sequence_make(x->stages, &set);

@@ -10,8 +10,13 @@ typedef enum {
     P2P_SEEN_HELD,    /* received, on its way to a Bundle */
     P2P_SEEN_SENT,    /* in a Bundle */
     P2P_SEEN_WRITTEN, /* at the target */
-    P2P_SEEN_GONE     /* skipped or refused: it will not be at the target */
+    P2P_SEEN_GONE,    /* skipped or refused: it will not be at the target */
+    P2P_SEEN_OPEN,    /* at the target, with references logical whose resources were not there yet: to be written again */
+    P2P_SEEN_AGAIN    /* the same, and on its way again */
 } p2p_seen_state_t;
+
+/* Is a resource of this state at the target, so that others may refer to it? */
+#define P2P_SEEN_IS_THERE(state) ((state) == P2P_SEEN_WRITTEN || (state) == P2P_SEEN_OPEN || (state) == P2P_SEEN_AGAIN)
 
 /* key, then meta.lastUpdated in milliseconds (44 bits) and state. */
 typedef struct p2p_seen_slot_t {

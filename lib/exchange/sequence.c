@@ -284,12 +284,12 @@ static verdict_t look_at_key(p2p_sequence_t *sequence, p2p_resource_t *resource,
     p2p_seen_state_t state = slot ? (p2p_seen_state_t)slot->state : P2P_SEEN_NEVER;
 
     *blocker = link->key;
+    if (P2P_SEEN_IS_THERE(state)) return CLEAR;
     switch (state) {
-    case P2P_SEEN_WRITTEN: return CLEAR;
-    case P2P_SEEN_SENT: return slot->bundle == open_number(sequence) ? CLEAR : BLOCKED;
+    case P2P_SEEN_SENT: return !sequence->set.batch && slot->bundle == open_number(sequence) ? CLEAR : BLOCKED;
     case P2P_SEEN_HELD: return look_deeper(sequence, blocker, deeper);
     case P2P_SEEN_NEVER: if (!sequence->closed) return BLOCKED; break;
-    case P2P_SEEN_GONE: break;
+    default: break;
     }
     return unresolved(sequence, resource, link);
 }

@@ -16,6 +16,7 @@ typedef struct p2p_sequence_settings_t {
     p2p_seen_t *seen;
     p2p_push_t *push;
     int keep_unresolved; /* P2PUnresolvedReferences keep */
+    int batch;           /* P2PBundleType batch: nothing refers to what is in the same Bundle, only to what an earlier one's answer said is there */
     p2p_spool_t *spool;      /* takes what waits beyond waiting_bytes; NULL: memory has to do */
     apr_size_t waiting_bytes;
     const p2p_log_t *log;
