@@ -91,7 +91,9 @@ static void attempt(asking_t *asking)
     request.max_bytes = ANSWER_MAX;
     request.stall_timeout = STALL_TIMEOUT;
     request.gzip = 1;
+    request.least_bytes = P2P_LEAST_BYTES;
     request.connections = asking->ask.connections;
+    request.turn = asking->ask.turn;
     asking->attempts++;
     error = p2p_http_fetch(asking->ask.http, asking->attempt_pool, &request, on_answer, asking, &asking->transfer);
     if (!error) return;

@@ -14,6 +14,7 @@ typedef struct p2p_ask_t {
     apr_size_t body_len;
     const p2p_http_auth_t *auth;   /* or NULL */
     int connections;
+    apr_uint64_t turn;             /* the job's */
 } p2p_ask_t;
 
 /* The answer, whatever its status, or the error that remained (status 0). body is valid during the call. */

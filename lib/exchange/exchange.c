@@ -164,7 +164,7 @@ static void make_push(p2p_exchange_t *x)
     const p2p_spec_t *spec = x->context->spec;
     p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, &x->target_auth, spec->target_connections,
                                spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
-                               on_written, on_refused, fail, x};
+                               on_written, on_refused, fail, x, (apr_uint64_t)x->job.id};
 
     x->push = p2p_push_make(x->stages, &set);
 }
@@ -191,7 +191,7 @@ static void make_land(p2p_exchange_t *x)
 static void make_pull(p2p_exchange_t *x)
 {
     p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, x->server->fhir_endpoint,
-                               x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x};
+                               x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x, (apr_uint64_t)x->job.id};
 
     x->pull = p2p_pull_make(x->stages, &set);
 }

@@ -265,7 +265,9 @@ static void on_token(void *baton, const char *access_token, const char *patient,
     request.auth = &page->auth;
     request.stall_timeout = STALL_TIMEOUT;
     request.gzip = 1;
+    request.least_bytes = P2P_LEAST_BYTES;
     request.connections = pull->set.connections;
+    request.turn = pull->set.turn;
     request.baton = page;
     request.head = on_head;
     request.data = on_data;

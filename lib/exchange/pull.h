@@ -24,6 +24,7 @@ typedef struct p2p_pull_settings_t {
     void (*progress)(void *baton); /* something came, or a page is complete: time to look what can go on, soon */
     void (*failed)(void *baton, const p2p_error_t *error);
     void *baton;
+    apr_uint64_t turn;       /* of its requests: the job's */
 } p2p_pull_settings_t;
 
 /* Makes one in p; with p all transfers are cancelled. */

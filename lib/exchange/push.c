@@ -138,7 +138,9 @@ static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
     request.auth = push->set.auth;
     request.max_bytes = ANSWER_BASE + (apr_uint64_t)outgoing->count * ANSWER_PER_ENTRY;
     request.stall_timeout = STALL_TIMEOUT;
+    request.least_bytes = P2P_LEAST_BYTES;
     request.connections = push->set.connections;
+    request.turn = push->set.turn;
     outgoing->attempts++;
     push->in_flight++;
     error = p2p_http_fetch(push->set.http, outgoing->pool, &request, on_answer, outgoing, &outgoing->transfer);

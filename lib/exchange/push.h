@@ -28,6 +28,7 @@ typedef struct p2p_push_settings_t {
     /* The target does not take anything any more: the job cannot go on. */
     void (*failed)(void *baton, const p2p_error_t *error);
     void *baton;
+    apr_uint64_t turn;             /* of its requests: the job's */
 } p2p_push_settings_t;
 
 /* Makes one in p; with p transfers are cancelled and what it holds is freed. */

@@ -6,6 +6,7 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
+#define P2P_LEAST_BYTES 1024 /* in a stall time-out: a peer that sends or takes less has stalled as well */
 #define P2P_ATTEMPTS 5 /* of one request, the first included */
 
 /* Is an HTTP status one that may pass: 408, 425, 429, 500, 502, 503, 504? */

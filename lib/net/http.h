@@ -50,8 +50,10 @@ typedef struct p2p_http_request_t {
     const p2p_http_auth_t *auth;       /* or NULL; read at start only, for bearer and basic */
     apr_uint64_t max_bytes;            /* of the answer's decoded body; more ends it with "too-large"; 0 = no limit here */
     apr_interval_time_t stall_timeout; /* no byte in either direction for so long ends it with "stalled"; pauses do not count */
+    apr_uint64_t least_bytes;          /* fewer in a stall_timeout, while a body is under way and not paused, are a stall, too */
     int gzip;                          /* offer gzip and decode it */
     int connections;                   /* at most so many requests of one origin at once, further ones wait their turn */
+    apr_uint64_t turn;                 /* whose request it is (a job's id; 0: nobody's): those who wait at an origin take turns */
     int once;                          /* never sent a second time on its own: a connection of its own, not a kept one */
     void *baton;
     void (*head)(void *baton, const p2p_http_head_t *head);                      /* or NULL */

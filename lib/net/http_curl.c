@@ -5,7 +5,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/uri.h"
 #include "net/http_curl_loop.h"
@@ -16,32 +15,6 @@
 static apr_time_t now(p2p_curl_loop_t *loop)
 {
     return loop->clock->monotonic(loop->clock->baton);
-}
-
-/* Origins: how many requests run, which ones wait. */
-
-static p2p_curl_origin_t *origin_of(p2p_curl_loop_t *loop, const char *name)
-{
-    p2p_curl_origin_t *origin = loop->origins;
-
-    while (origin && strcmp(origin->name, name)) origin = origin->next;
-    if (origin) return origin;
-    origin = calloc(1, sizeof *origin);
-    if (!origin || !(origin->name = strdup(name))) abort();
-    origin->next = loop->origins;
-    loop->origins = origin;
-    return origin;
-}
-
-static void forget_if_unused(p2p_curl_loop_t *loop, p2p_curl_origin_t *origin)
-{
-    p2p_curl_origin_t **at = &loop->origins;
-
-    if (origin->running || origin->waiting.first) return;
-    while (*at != origin) at = &(*at)->next;
-    *at = origin->next;
-    free(origin->name);
-    free(origin);
 }
 
 static void unlink_it(p2p_http_transfer_t *t)
@@ -155,7 +128,8 @@ static p2p_error_t *loop_start(p2p_http_t *http, const p2p_http_request_t *reque
     uri.query = NULL;
     t->peer = p2p_uri_text(pool, &uri);
     t->peer = apr_pstrmemdup(pool, t->peer, strlen(t->peer) - 1);
-    t->origin = origin_of(loop, t->peer);
+    t->origin = p2p_curl_origin(loop, t->peer);
+    p2p_curl_turn_join(t);
     if (t->request.connections > t->origin->most) t->origin->most = t->request.connections;
     append(&t->origin->waiting, t);
     if (transfer) *transfer = t;
@@ -195,8 +169,8 @@ static void release(p2p_http_transfer_t *t)
 
     leave_curl(t);
     unlink_it(t);
-    if (t->is_running) origin->running--;
-    forget_if_unused(t->loop, origin);
+    p2p_curl_turn_leave(t);
+    p2p_curl_origin_tidy(t->loop, origin);
     apr_pool_destroy(t->pool);
 }
 
@@ -219,12 +193,40 @@ static void loop_resume(p2p_http_transfer_t *t)
 
 /* Stalls: bytes are counted by libcurl, we only look now and then. */
 
+static int is_body_under_way(const p2p_http_transfer_t *t)
+{
+    return t->head_bytes > 0 || (t->request.body && t->sent < t->body.length);
+}
+
+/* Bytes that dribble in keep a connection as well as none do. A peer that thinks, with nothing of its answer there and nothing
+ * of our body left, is not measured; nor is the time in which we have paused. */
+static int is_too_slow(p2p_http_transfer_t *t, curl_off_t bytes, apr_interval_time_t passed)
+{
+    if (!is_body_under_way(t)) t->measured_for = 0;
+    else if (!t->was_paused) t->measured_for += passed;
+    t->was_paused = t->paused;
+    if (t->measured_for == 0) t->measured_bytes = bytes;
+    if (t->measured_for < t->request.stall_timeout) return 0;
+    if (bytes - t->measured_bytes < (curl_off_t)t->request.least_bytes) return 1;
+    t->measured_for = 0;
+    t->measured_bytes = bytes;
+    return 0;
+}
+
+static void stalled(p2p_http_transfer_t *t, const char *what)
+{
+    t->error = p2p_error_make(t->pool, P2P_E_UNAVAILABLE, "stalled", "%s %s for %" APR_TIME_T_FMT " seconds.", t->peer, what,
+                              apr_time_sec(t->request.stall_timeout));
+    end(t);
+}
+
 static void look_for_stall(void *baton)
 {
     p2p_http_transfer_t *t = baton;
     p2p_curl_loop_t *loop = t->loop;
     curl_off_t up = 0, down = 0, bytes;
     apr_time_t t_now = now(loop);
+    int too_slow;
 
     t->stall_timer = NULL;
     curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &up);
@@ -232,14 +234,15 @@ static void look_for_stall(void *baton)
     bytes = up + down + (curl_off_t)t->head_bytes;
     if (t->paused || bytes != t->moved_bytes) t->moved = t_now;
     t->moved_bytes = bytes;
+    too_slow = is_too_slow(t, bytes, t_now - t->looked);
+    t->looked = t_now;
     if (t_now - t->moved >= t->request.stall_timeout) {
-        t->error = p2p_error_make(t->pool, P2P_E_UNAVAILABLE, "stalled",
-                                  "%s sent and took nothing for %" APR_TIME_T_FMT " seconds.", t->peer,
-                                  apr_time_sec(t->request.stall_timeout));
-        end(t);
-        return;
+        stalled(t, "sent and took nothing");
+    } else if (too_slow) {
+        stalled(t, "sent and took next to nothing");
+    } else {
+        t->stall_timer = p2p_timers_add(loop->timers, t_now + t->request.stall_timeout / STALL_LOOKS, look_for_stall, t);
     }
-    t->stall_timer = p2p_timers_add(loop->timers, t_now + t->request.stall_timeout / STALL_LOOKS, look_for_stall, t);
 }
 
 /* What poll does, in order. */
@@ -249,8 +252,7 @@ static void launch(p2p_http_transfer_t *t)
     p2p_curl_loop_t *loop = t->loop;
 
     append(&loop->running, t);
-    t->is_running = 1;
-    t->origin->running++;
+    p2p_curl_turn_start(t);
     t->result = p2p_curl_setup(t);
     if (t->result == CURLE_OK && curl_multi_add_handle(loop->multi, t->easy) != CURLM_OK)
         t->result = CURLE_OUT_OF_MEMORY;
@@ -258,20 +260,10 @@ static void launch(p2p_http_transfer_t *t)
         end(t);
         return;
     }
-    t->moved = now(loop);
+    t->moved = t->looked = now(loop);
     if (t->request.stall_timeout > 0)
         t->stall_timer = p2p_timers_add(loop->timers, t->moved + t->request.stall_timeout / STALL_LOOKS,
                                         look_for_stall, t);
-}
-
-/* The first that may run now. One that allows more connections does not stand behind those that allow fewer:
- * a token must come through while pages wait for it. */
-static p2p_http_transfer_t *next_waiting(const p2p_curl_origin_t *origin)
-{
-    p2p_http_transfer_t *t = origin->running < origin->most ? origin->waiting.first : NULL;
-
-    while (t && origin->running >= t->request.connections) t = t->next;
-    return t;
 }
 
 static void launch_waiting(p2p_curl_loop_t *loop)
@@ -279,7 +271,7 @@ static void launch_waiting(p2p_curl_loop_t *loop)
     p2p_http_transfer_t *t;
 
     for (p2p_curl_origin_t *origin = loop->origins; origin; origin = origin->next) {
-        while ((t = next_waiting(origin))) launch(t);
+        while ((t = p2p_curl_turn_next(origin))) launch(t);
         if (!origin->waiting.first) origin->most = 0;
     }
 }
@@ -356,9 +348,8 @@ static int deliver(p2p_curl_loop_t *loop)
     while (loop->ended.first) {
         p2p_http_transfer_t *t = loop->ended.first;
         unlink_it(t);
-        if (t->is_running) t->origin->running--;
-        t->is_running = 0;
-        forget_if_unused(loop, t->origin);
+        p2p_curl_turn_leave(t);
+        p2p_curl_origin_tidy(loop, t->origin);
         t->request.done(t->request.baton, t->head_done ? t->head.status : 0, p2p_curl_outcome(t));
         apr_pool_destroy(t->pool);
         told++;

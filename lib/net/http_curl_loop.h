@@ -12,6 +12,7 @@
 
 typedef struct p2p_curl_loop_t p2p_curl_loop_t;
 typedef struct p2p_curl_origin_t p2p_curl_origin_t;
+typedef struct p2p_curl_turn_t p2p_curl_turn_t;
 
 /* A transfer is in one of these at any time: its origin's waiting, the loop's running or ended. */
 typedef struct p2p_curl_list_t {
@@ -28,6 +29,7 @@ struct p2p_http_transfer_t {
     p2p_http_auth_t auth;
     const char *peer; /* scheme://host[:port], for sentences */
     p2p_curl_origin_t *origin;
+    p2p_curl_turn_t *turn;      /* until it has ended */
     CURL *easy;                 /* while running */
     struct curl_slist *fields;
     char curl_said[CURL_ERROR_SIZE];
@@ -39,6 +41,10 @@ struct p2p_http_transfer_t {
     p2p_http_timer_t *stall_timer;
     apr_time_t moved;            /* when bytes were last seen to move */
     curl_off_t moved_bytes;
+    apr_time_t looked;           /* when they were last looked at */
+    int was_paused;              /* at that time, or since */
+    apr_interval_time_t measured_for; /* time in which measured_bytes should have grown by least_bytes */
+    curl_off_t measured_bytes;
     CURLcode result;
     p2p_error_t *error;          /* what we ended it for ourselves; it wins over result */
 };
@@ -50,6 +56,16 @@ struct p2p_curl_origin_t {
     int running;
     int most; /* connections that a waiting one allows, or did */
     p2p_curl_list_t waiting;
+    p2p_curl_turn_t *turns;
+    apr_uint64_t started; /* requests and owners so far */
+};
+
+/* One owner's requests at an origin. */
+struct p2p_curl_turn_t {
+    p2p_curl_turn_t *next;
+    apr_uint64_t owner;    /* p2p_http_request_t.turn */
+    int requests, running; /* all of them, and those that run */
+    apr_uint64_t started;  /* the origin's number of when one of them was, or when the first one came */
 };
 
 struct p2p_curl_loop_t {
@@ -67,6 +83,19 @@ struct p2p_curl_loop_t {
     CURL *idle[32];
     int idle_count;
 };
+
+/* The origin of that name, made where it is new; and gone where nothing of it waits or runs. */
+p2p_curl_origin_t *p2p_curl_origin(p2p_curl_loop_t *loop, const char *name);
+void p2p_curl_origin_tidy(p2p_curl_loop_t *loop, p2p_curl_origin_t *origin);
+
+/* A transfer comes to its origin, runs, and is over (from running or waiting; a second time is no harm). */
+void p2p_curl_turn_join(p2p_http_transfer_t *t);
+void p2p_curl_turn_start(p2p_http_transfer_t *t);
+void p2p_curl_turn_leave(p2p_http_transfer_t *t);
+
+/* The one that may run now, of the owner whose turn it is, or NULL. One that allows more connections does not stand behind those that
+ * allow fewer: a token must come through while pages wait for it. */
+p2p_http_transfer_t *p2p_curl_turn_next(const p2p_curl_origin_t *origin);
 
 /* Gives the transfer an easy handle with everything set that its request asks for. */
 CURLcode p2p_curl_setup(p2p_http_transfer_t *t);

@@ -31,7 +31,7 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *baton)
         return t->gone ? CURL_WRITEFUNC_ERROR : len;
     case P2P_HTTP_PAUSE:
         /* libcurl allows the call from here, and so takes nothing more from the connection. */
-        t->paused = 1;
+        t->paused = t->was_paused = 1;
         return curl_easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK ? len : CURL_WRITEFUNC_ERROR;
     case P2P_HTTP_STOP:
         end_it(t, P2P_E_CONFLICT, "stopped", "The request to %s was stopped by this program.");

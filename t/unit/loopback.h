@@ -217,6 +217,9 @@ static void serve(int fd, const char *head, int number)
         stall(fd, n);
     } else if (!strcmp(what, "trickle")) {
         trickle(fd, n);
+    } else if (!strcmp(what, "mull")) {
+        nap(250);
+        trickle(fd, n);
     } else if (!strcmp(what, "status")) {
         say(fd, "HTTP/1.1 %llu Thing\r\nContent-Length: 2\r\nWWW-Authenticate: Bearer\r\nLocation: /whole/9\r\n\r\nno", n);
     } else if (!strcmp(what, "fields")) {

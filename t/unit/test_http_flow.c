@@ -43,6 +43,105 @@ static void test_pause_is_no_stall(void **state)
     assert_int_equal(call.got, 500000);
 }
 
+/* ---- A clock that goes on by so much with each round of the loop ---- */
+
+static apr_time_t fast_now, fast_step;
+
+static apr_time_t fast_clock(void *baton)
+{
+    (void)baton;
+    return fast_now;
+}
+
+static void make_fast(fixture_t *f)
+{
+    p2p_http_curl_settings_t settings = {NULL, "p2p-test"};
+    static p2p_clock_t clock = {fast_clock, fast_clock, NULL};
+
+    assert_null(p2p_http_curl_make(f->p, &settings, &clock, &f->http));
+}
+
+static void run_fast(call_t *call)
+{
+    apr_time_t end = apr_time_now() + apr_time_from_sec(10);
+
+    while (!call->done) {
+        assert_true(apr_time_now() < end);
+        assert_null(call->f->http->poll(call->f->http, -1, 5000, NULL));
+        fast_now += fast_step;
+    }
+}
+
+/* A byte each 20 ms of the peer's time; a round of the loop takes about 5 ms, or a second of ours. */
+static call_t dribble(fixture_t *f, const char *path, apr_uint64_t least, apr_uint64_t pause_every)
+{
+    call_t call = {.f = f, .pause_every = pause_every};
+    p2p_http_request_t r = request_for(&call, "GET", path);
+
+    fast_step = apr_time_from_sec(1);
+    r.stall_timeout = apr_time_from_sec(60);
+    r.least_bytes = least;
+    assert_null(p2p_http_start(f->http, &r, &call.transfer));
+    run_fast(&call);
+    return call;
+}
+
+static void test_dribble(void **state)
+{
+    fixture_t *f = *state;
+    call_t call;
+
+    make_fast(f);
+    call = dribble(f, "trickle/300", 1024, 0);
+    assert_string_equal(call.code, "stalled");
+    assert_non_null(strstr(call.sentence, "next to nothing for 60 seconds"));
+    assert_true(call.got > 0 && call.got < 300);
+    call = dribble(f, "trickle/60", 4, 0); /* as many as asked for */
+    assert_string_equal(call.code, "");
+    assert_int_equal(call.got, 60);
+    call = dribble(f, "trickle/60", 1024, 1); /* it is us who pause */
+    assert_string_equal(call.code, "");
+    assert_int_equal(call.got, 60);
+}
+
+/* It thinks for some 50 seconds, then takes 20 for a few bytes: too slow only where both were counted together. */
+static void test_thinking_is_no_dribble(void **state)
+{
+    fixture_t *f = *state;
+    call_t call;
+
+    make_fast(f);
+    call = dribble(f, "mull/5", 1024, 0);
+    assert_string_equal(call.code, "");
+    assert_int_equal(call.got, 5);
+}
+
+static apr_size_t read_slowly(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
+{
+    (void)baton;
+    (void)room;
+    nap(2);
+    out[0] = pattern(offset);
+    return 1;
+}
+
+static void test_dribbling_upload(void **state)
+{
+    fixture_t *f = *state;
+    call_t call = {.f = f};
+    p2p_http_body_t body = {read_slowly, NULL, 1000};
+    p2p_http_request_t r = request_for(&call, "PUT", "echo/");
+
+    make_fast(f);
+    fast_step = apr_time_from_sec(1);
+    r.body = &body;
+    r.stall_timeout = apr_time_from_sec(60);
+    r.least_bytes = 1024;
+    assert_null(p2p_http_start(f->http, &r, &call.transfer));
+    run_fast(&call);
+    assert_string_equal(call.code, "stalled");
+}
+
 static void test_stop(void **state)
 {
     call_t call = {.f = *state, .stop_at = 30000};
@@ -104,6 +203,93 @@ static void test_overtaking(void **state)
     run(f, &calls[3], 1);
     assert_int_equal(calls[2].done, 0);
     assert_int_equal(calls[3].got, 5);
+}
+
+/* Owners take turns. Names of the calls in the order in which they were over, where one runs at a time. */
+typedef struct queue_t {
+    fixture_t *f;
+    char order[80];
+    int over, come_back; /* how often "x" asks again as soon as it is answered */
+} queue_t;
+
+typedef struct waiter_t {
+    queue_t *queue;
+    char name;
+    apr_uint64_t turn;
+    int connections;
+} waiter_t;
+
+static void ask_for_turn(waiter_t *waiter, const char *path);
+
+static void on_turn(void *baton, int status, const p2p_error_t *error)
+{
+    waiter_t *waiter = baton;
+
+    assert_null(error);
+    assert_int_equal(status, 200);
+    waiter->queue->order[waiter->queue->over++] = waiter->name;
+    if (waiter->name == 'x' && waiter->queue->come_back-- > 0) ask_for_turn(waiter, "whole/1");
+}
+
+static void ask_for_turn(waiter_t *waiter, const char *path)
+{
+    p2p_http_request_t r = {.method = "GET", .connections = waiter->connections, .turn = waiter->turn, .baton = waiter, .done = on_turn};
+
+    r.url = apr_psprintf(waiter->queue->f->p, "http://127.0.0.1:%d/%s", port, path);
+    assert_null(p2p_http_start(waiter->queue->f->http, &r, NULL));
+}
+
+/* Starts these, owned by whom their names tell, and waits until n are over. */
+static void take_turns(queue_t *queue, const char *names, int n, int connections, const char *path)
+{
+    apr_time_t end = apr_time_now() + apr_time_from_sec(10);
+
+    for (; *names; names++) {
+        waiter_t *waiter = apr_pcalloc(queue->f->p, sizeof *waiter);
+
+        *waiter = (waiter_t){queue, *names, (apr_uint64_t)*names, connections};
+        ask_for_turn(waiter, path);
+    }
+    while (queue->over < n) {
+        assert_true(apr_time_now() < end);
+        assert_null(queue->f->http->poll(queue->f->http, -1, 100000, NULL));
+    }
+}
+
+static void test_turns(void **state)
+{
+    queue_t queue = {.f = *state};
+    queue_t again = {.f = *state, .come_back = 3};
+
+    take_turns(&queue, "aaaaaabbc", 9, 1, "whole/1");
+    assert_string_equal(queue.order, "abcabaaaa");
+    take_turns(&again, "yyyyyx", 9, 1, "whole/1"); /* who always has just one does not go before who has many */
+    assert_string_equal(again.order, "yxyxyxyxy");
+}
+
+/* Sixteen owners of four requests each: never more than four at once, and all have had one before anyone has a second. */
+static void test_turns_of_many(void **state)
+{
+    queue_t queue = {.f = *state};
+    int seen[16] = {0};
+
+    shared->most = 0;
+    take_turns(&queue, "aaaabbbbccccddddeeeeffffgggghhhhiiiijjjjkkkkllllmmmmnnnnoooopppp", 64, 4, "slow/1");
+    assert_int_equal(shared->most, 4);
+    for (int i = 0; i < 16; i++) seen[queue.order[i] - 'a']++;
+    for (int i = 0; i < 16; i++) assert_int_equal(seen[i], 1);
+}
+
+/* Who has connections at work waits for who has none. */
+static void test_turns_by_connections(void **state)
+{
+    queue_t queue = {.f = *state};
+
+    take_turns(&queue, "aaa", 0, 3, "slow/1");
+    take_turns(&queue, "a", 0, 3, "whole/1");
+    assert_null(queue.f->http->poll(queue.f->http, -1, 1000, NULL));
+    take_turns(&queue, "b", 5, 3, "whole/1");
+    assert_non_null(strstr(queue.order, "ba"));
 }
 
 static apr_size_t read_pattern(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
@@ -184,7 +370,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
         TEST(test_pause), TEST(test_pause_is_no_stall), TEST(test_stop), TEST(test_cancel),
-        TEST(test_connections), TEST(test_overtaking), TEST(test_upload), TEST(test_upload_again), TEST(test_end),
+        TEST(test_connections), TEST(test_overtaking), TEST(test_turns),
+        TEST(test_turns_of_many), TEST(test_turns_by_connections), TEST(test_dribble), TEST(test_dribbling_upload),
+        TEST(test_thinking_is_no_dribble), TEST(test_upload), TEST(test_upload_again), TEST(test_end),
     };
 
     apr_initialize();

@@ -346,10 +346,14 @@ static void bounds(void **state)
     (void)state;
     make_world(&world, 1000, 2);
     world.push_settings.bundle_bytes = 1500;
+    world.push_settings.turn = 17;
     begin_world(&world);
     for (i = 0; i < 50; i++) receive_basic(&world, apr_psprintf(pool, "n%d", i), "");
     run_order(&world);
     assert_int_equal(world.in_flight, 2); /* no more connections than told, and room for few that wait */
+    assert_int_equal(world.sent[0].request.turn, 17);
+    assert_int_equal(world.sent[0].request.connections, 2);
+    assert_true(world.sent[0].request.least_bytes > 0);
     assert_false(p2p_push_has_room(world.push));
     assert_true(p2p_sequence_has_work(world.order));
     assert_true(p2p_push_bytes(world.push) > 1500);
