@@ -6,8 +6,6 @@
 
 #include <apr_strings.h>
 
-#include "exchange/retry.h"
-
 #define ANSWER_MAX (16 << 20) /* a CapabilityStatement may be large */
 #define STALL_TIMEOUT apr_time_from_sec(30)
 
@@ -21,6 +19,7 @@ typedef struct asking_t {
     p2p_http_transfer_t *transfer;
     p2p_http_timer_t *timer;
     int attempts;
+    p2p_trouble_t own;     /* where nobody shares it */
     const p2p_error_t *error; /* that kept the request from being started */
 } asking_t;
 
@@ -32,6 +31,7 @@ static apr_status_t cancel(void *data)
 
     if (asking->transfer) asking->ask.http->cancel(asking->transfer);
     if (asking->timer) asking->ask.http->cancel_timer(asking->timer);
+    if (asking->timer) asking->ask.trouble->asks_at = 0;
     asking->transfer = NULL;
     asking->timer = NULL;
     return APR_SUCCESS;
@@ -51,29 +51,40 @@ static void on_timer(void *baton)
     asking_t *asking = baton;
 
     asking->timer = NULL;
+    asking->ask.trouble->asks_at = 0;
     if (asking->error) asking->fn(asking->baton, 0, "", 0, asking->error);
     else attempt(asking);
 }
 
-/* Two jobs may write the same Organization at once: a server that sees that answers one of them 409 or 412. */
-static int may_pass_later(const asking_t *asking, int status)
+static void come_again(asking_t *asking, apr_interval_time_t delay)
 {
-    return p2p_retry_status(status) || (asking->ask.body && (status == 409 || status == 412));
+    const p2p_clock_t *clock = asking->ask.clock;
+
+    asking->ask.trouble->asks_at = clock->monotonic(clock->baton) + delay;
+    asking->timer = asking->ask.http->after(asking->ask.http, delay, on_timer, asking);
+}
+
+/* Two jobs may write the same Organization at once: a server that sees that answers one of them 409 or 412; that is no trouble. */
+static int may_be_tried_again(asking_t *asking, int status, const apr_table_t *fields, const p2p_error_t *error,
+                              apr_interval_time_t *delay)
+{
+    p2p_trouble_t *trouble = asking->ask.trouble;
+
+    if (error ? error->kind == P2P_E_UNAVAILABLE : p2p_retry_status(status))
+        return p2p_trouble_next(trouble, asking->attempts, fields, delay);
+    return !error && asking->ask.body && (status == 409 || status == 412)
+           && p2p_trouble_next(&asking->own, asking->attempts, fields, delay);
 }
 
 static void on_answer(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
                       const p2p_error_t *error)
 {
     asking_t *asking = baton;
-    int may_pass = error ? error->kind == P2P_E_UNAVAILABLE : may_pass_later(asking, status);
+    apr_interval_time_t delay;
 
     asking->transfer = NULL;
-    if (may_pass && asking->attempts < P2P_ATTEMPTS) {
-        apr_time_t now = asking->ask.clock->now(asking->ask.clock->baton);
-
-        asking->timer = asking->ask.http->after(asking->ask.http, p2p_retry_delay(asking->attempts, fields, now), on_timer,
-                                                asking);
-    } else asking->fn(asking->baton, error ? 0 : status, body, len, error);
+    if (may_be_tried_again(asking, status, fields, error, &delay)) come_again(asking, delay);
+    else asking->fn(asking->baton, error ? 0 : status, body, len, error);
 }
 
 static void attempt(asking_t *asking)
@@ -106,6 +117,8 @@ void p2p_ask(apr_pool_t *p, const p2p_ask_t *ask, p2p_answer_fn fn, void *baton)
     asking_t *asking = apr_pcalloc(p, sizeof *asking);
 
     asking->ask = *ask;
+    asking->own.clock = ask->clock;
+    if (!ask->trouble) asking->ask.trouble = &asking->own;
     asking->fn = fn;
     asking->baton = baton;
     asking->pool = p;

@@ -3,7 +3,7 @@
 #ifndef P2P_EXCHANGE_ASK_H
 #define P2P_EXCHANGE_ASK_H
 
-#include "base/clock.h"
+#include "exchange/retry.h"
 #include "net/http.h"
 
 typedef struct p2p_ask_t {
@@ -15,6 +15,7 @@ typedef struct p2p_ask_t {
     const p2p_http_auth_t *auth;   /* or NULL */
     int connections;
     apr_uint64_t turn;             /* the job's */
+    p2p_trouble_t *trouble;        /* with this peer; NULL: P2P_ATTEMPTS attempts, no more */
 } p2p_ask_t;
 
 /* The answer, whatever its status, or the error that remained (status 0). body is valid during the call. */

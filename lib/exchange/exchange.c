@@ -37,6 +37,7 @@ struct p2p_exchange_t {
     apr_array_header_t *requests;
     p2p_planned_t planned;
     p2p_http_auth_t target_auth;
+    p2p_trouble_t source_trouble, target_trouble;
     p2p_token_t *token;
     p2p_mapper_t *mapper;
     p2p_seen_t seen;
@@ -164,7 +165,7 @@ static void make_push(p2p_exchange_t *x)
     const p2p_spec_t *spec = x->context->spec;
     p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, &x->target_auth, spec->target_connections,
                                spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
-                               on_written, on_refused, fail, x, (apr_uint64_t)x->job.id};
+                               &x->target_trouble, on_written, on_refused, fail, x, (apr_uint64_t)x->job.id};
 
     x->push = p2p_push_make(x->stages, &set);
 }
@@ -190,7 +191,7 @@ static void make_land(p2p_exchange_t *x)
 
 static void make_pull(p2p_exchange_t *x)
 {
-    p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, x->server->fhir_endpoint,
+    p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, &x->source_trouble, x->server->fhir_endpoint,
                                x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x, (apr_uint64_t)x->job.id};
 
     x->pull = p2p_pull_make(x->stages, &set);
@@ -456,7 +457,8 @@ static void prepare(p2p_exchange_t *x)
 {
     p2p_map_settings_t map = {x->server->id_namespace, x->server->fhir_endpoint, x->order.source_patient,
                               x->order.target_patient};
-    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->target_auth, &x->log, NULL, NULL, on_member,
+    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->target_auth, &x->log, NULL, NULL,
+                                  &x->source_trouble, &x->target_trouble, on_member,
                                   on_prepared, x};
 
     set_target_auth(x);
@@ -488,6 +490,7 @@ p2p_exchange_t *p2p_exchange_begin(p2p_exchange_context_t *context, const p2p_jo
     x->pool = pool;
     apr_pool_create(&x->stages, pool);
     x->context = context;
+    x->source_trouble = x->target_trouble = (p2p_trouble_t){.clock = context->clock, .lasts = apr_time_from_sec(context->spec->retry_for)};
     x->job = *job;
     x->log = (p2p_log_t){context->log->level, write_for_job, x};
     x->ended = ended;

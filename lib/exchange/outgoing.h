@@ -18,6 +18,7 @@ struct p2p_outgoing_t {
     void *owner;                /* p2p_push_t */
     p2p_http_transfer_t *transfer;
     p2p_http_timer_t *timer;
+    apr_time_t due;             /* of timer, monotonic */
     apr_pool_t *pool;           /* of the attempt under way */
     p2p_http_body_t body;       /* of the attempt under way */
     const p2p_mapper_t *mapper;

@@ -9,7 +9,6 @@
 
 #include "base/uri.h"
 #include "exchange/map_scan.h"
-#include "exchange/retry.h"
 #include "fhir/answer.h"
 
 #define RESOURCE_MAX (64 << 20)              /* bytes of one resource */
@@ -145,13 +144,17 @@ static void on_timer(void *baton)
     attempt(page);
 }
 
-static void retry(p2p_page_t *page)
+/* Trouble that may pass. Returns 0 where it has lasted too long. */
+static int retry(p2p_page_t *page)
 {
     p2p_pull_t *pull = page->pull;
-    apr_interval_time_t delay = p2p_retry_delay(page->attempts, page->head_fields, pull->set.clock->now(pull->set.clock->baton));
+    apr_interval_time_t delay;
 
+    if (!p2p_trouble_next(pull->set.trouble, ++page->failures, page->head_fields, &delay)) return 0;
     end_attempt(page);
+    page->due = pull->set.clock->monotonic(pull->set.clock->baton) + delay;
     page->timer = pull->set.http->after(pull->set.http, delay, on_timer, page);
+    return 1;
 }
 
 static void complete(p2p_page_t *page)
@@ -163,6 +166,7 @@ static void complete(p2p_page_t *page)
 
     EVP_DigestFinal_ex(page->sha256, digest, NULL);
     for (i = 0; i < P2P_DIGEST_BYTES; i++) apr_snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    p2p_trouble_over(page->pull->set.trouble);
     p2p_land_complete(landing, page->next_url ? page->next_url : "", hex, page->bytes);
     page->pull->under_way_count--;
     page->pull->set.progress(page->pull->set.baton);
@@ -198,8 +202,8 @@ static void on_refused(p2p_page_t *page, int status)
         page->refused = page->token;
         end_attempt(page);
         attempt(page);
-    } else if (p2p_retry_status(status) && page->attempts < P2P_ATTEMPTS) {
-        retry(page);
+    } else if (p2p_retry_status(status) && retry(page)) {
+        return;
     } else if (strcmp(page->kind, "read") == 0 && status != 401) {
         complete_without(page, apr_psprintf(page->attempt_pool, "the source answered %d", status));
     } else if (status == 401 || status == 403) {
@@ -212,13 +216,21 @@ static void on_refused(p2p_page_t *page, int status)
     }
 }
 
-/* A body that was cut short or is no JSON counts as a broken connection: it is tried again. */
+/* A body that was cut short or is no JSON counts as a broken connection; but one that is so in the same place each time is what the
+ * source has to give. */
+static int may_pass(p2p_page_t *page, const p2p_error_t *error)
+{
+    if (error->kind == P2P_E_UNAVAILABLE) return 1;
+    if (strcmp(error->code, "json-cut-short") != 0 && strcmp(error->code, "not-json") != 0) return 0;
+    if (!page->malformed || strcmp(page->malformed, error->sentence) != 0) page->malformed_times = 0;
+    page->malformed = apr_pstrdup(page->pool, error->sentence);
+    return ++page->malformed_times < P2P_ATTEMPTS;
+}
+
 static void on_broken(p2p_page_t *page, const p2p_error_t *error)
 {
-    if (page->attempts < P2P_ATTEMPTS && (error->kind == P2P_E_UNAVAILABLE || strcmp(error->code, "json-cut-short") == 0
-                                          || strcmp(error->code, "not-json") == 0))
-        retry(page);
-    else if (strcmp(page->kind, "read") == 0) complete_without(page, error->sentence);
+    if (may_pass(page, error) && retry(page)) return;
+    if (strcmp(page->kind, "read") == 0) complete_without(page, error->sentence);
     else fail(page, error->kind, error->code, error->sentence, error->detail);
 }
 
@@ -252,8 +264,7 @@ static void on_token(void *baton, const char *access_token, const char *patient,
     (void)patient;
     if (pull->broken) return;
     if (error) {
-        if (error->kind == P2P_E_UNAVAILABLE && page->attempts < P2P_ATTEMPTS) retry(page);
-        else p2p_pull_fail(pull, error);
+        if (error->kind != P2P_E_UNAVAILABLE || !retry(page)) p2p_pull_fail(pull, error);
         return;
     }
     page->refused = NULL;
@@ -279,7 +290,6 @@ static void on_token(void *baton, const char *access_token, const char *patient,
 static void attempt(p2p_page_t *page)
 {
     apr_pool_create(&page->attempt_pool, page->pool);
-    page->attempts++;
     page->status = 0;
     page->bytes = 0;
     page->reader = p2p_bundle_reader_make(page->attempt_pool, RESOURCE_MAX, on_entry, page);

@@ -16,12 +16,15 @@ struct p2p_page_t {
     const char *next_url;   /* once its link was seen */
     int request, number, follow, is_new;
     p2p_landing_t *landing; /* made with the first attempt */
-    int attempts, refreshed, paused;
+    int failures, refreshed, paused;
+    const char *malformed;  /* sentence about the last body that was no JSON, and how many times in a row it was that */
+    int malformed_times;
     const char *token;      /* of this attempt */
     const char *refused;    /* the token that the source answered 401 to, until there is another */
     p2p_http_auth_t auth;
     p2p_http_transfer_t *transfer;
     p2p_http_timer_t *timer;
+    apr_time_t due;          /* of timer, monotonic */
     p2p_bundle_reader_t *reader;
     EVP_MD_CTX *sha256;
     apr_int64_t bytes;

@@ -46,7 +46,8 @@ static void ask_target(p2p_prepare_t *prepare, const char *method, const char *p
     const p2p_spec_t *spec = prepare->set.context->spec;
     p2p_ask_t ask = {prepare->set.context->target_http, prepare->set.context->clock, method,
                      apr_pstrcat(prepare->pool, spec->target, "/", path, NULL), body, len, prepare->set.target_auth,
-                     spec->target_connections, (apr_uint64_t)prepare->set.job->id};
+                     spec->target_connections, (apr_uint64_t)prepare->set.job->id,
+                     prepare->ended ? NULL : prepare->set.target_trouble};
 
     p2p_ask(prepare->asking, &ask, fn, prepare);
 }
@@ -106,7 +107,8 @@ static void on_source_token(void *baton, const char *access_token, const char *p
     p2p_ask_t ask = {prepare->set.context->http, prepare->set.context->clock, "GET",
                      apr_pstrcat(prepare->pool, prepare->set.server->fhir_endpoint, "/metadata", NULL), NULL, 0,
                      &prepare->source_auth, prepare->set.context->spec->source_connections,
-                     (apr_uint64_t)prepare->set.job->id};
+                     (apr_uint64_t)prepare->set.job->id,
+                     prepare->set.source_trouble};
 
     /* Only an answer tells the patient: an access token that was handed over is given up for one. */
     if (!error && !patient && !*prepare->set.order->source_patient && !prepare->refused) {

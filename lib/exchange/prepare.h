@@ -6,6 +6,7 @@
 
 #include "exchange/exchange.h"
 #include "exchange/map.h"
+#include "exchange/retry.h"
 #include "oidc/refresh.h"
 
 typedef struct p2p_prepare_t p2p_prepare_t;
@@ -19,6 +20,7 @@ typedef struct p2p_prepare_settings_t {
     const p2p_log_t *log;
     p2p_token_t *token;
     p2p_mapper_t *mapper; /* learns the source's bases */
+    p2p_trouble_t *source_trouble, *target_trouble;
     /* The order names no source patient, and this is what the token answer names. An error ends the job. */
     p2p_error_t *(*member)(void *baton, const char *patient);
     /* Told once: everything is there, or the error that ends the job. */

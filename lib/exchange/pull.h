@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "exchange/land.h"
+#include "exchange/retry.h"
 #include "fhir/bundle.h"
 #include "net/http.h"
 #include "oidc/refresh.h"
@@ -16,6 +17,7 @@ typedef struct p2p_pull_settings_t {
     const p2p_clock_t *clock;
     const p2p_log_t *log;
     p2p_token_t *token;
+    p2p_trouble_t *trouble;  /* with the source */
     const char *endpoint;    /* the source's FHIR endpoint: nothing outside its origin gets the token, or is fetched */
     int connections;         /* pages under way at once */
     p2p_land_t *land;

@@ -8,7 +8,6 @@
 #include <apr_strings.h>
 
 #include "exchange/outgoing.h"
-#include "exchange/retry.h"
 #include "fhir/answer.h"
 
 #define QUEUED_MAX 1                          /* closed Bundles that wait for a connection */
@@ -181,11 +180,32 @@ static void on_retry(void *baton)
     send_queued(push);
 }
 
-static void retry(p2p_push_t *push, p2p_outgoing_t *outgoing, const apr_table_t *fields)
+static void come_again(p2p_push_t *push, p2p_outgoing_t *outgoing, apr_interval_time_t delay)
 {
-    apr_interval_time_t delay = p2p_retry_delay(outgoing->attempts, fields, push->set.clock->now(push->set.clock->baton));
-
+    outgoing->due = push->set.clock->monotonic(push->set.clock->baton) + delay;
     outgoing->timer = push->set.http->after(push->set.http, delay, on_retry, outgoing);
+    end_attempt(outgoing);
+}
+
+/* Trouble that may pass. Returns 0 where it has lasted too long. */
+static int retry(p2p_push_t *push, p2p_outgoing_t *outgoing, const apr_table_t *fields)
+{
+    apr_interval_time_t delay;
+
+    if (!p2p_trouble_next(push->set.trouble, outgoing->attempts, fields, &delay)) return 0;
+    come_again(push, outgoing, delay);
+    return 1;
+}
+
+/* What may be the Bundle's own fault: a few attempts, however short. */
+static int retry_few(p2p_push_t *push, p2p_outgoing_t *outgoing, const apr_table_t *fields)
+{
+    p2p_trouble_t few = {.clock = push->set.clock};
+    apr_interval_time_t delay;
+
+    if (!p2p_trouble_next(&few, outgoing->attempts, fields, &delay)) return 0;
+    come_again(push, outgoing, delay);
+    return 1;
 }
 
 static void done(p2p_push_t *push, p2p_outgoing_t *outgoing)
@@ -258,11 +278,7 @@ static void apply_entry(p2p_push_t *push, p2p_outgoing_t *again, p2p_resource_t 
 /* An answer that says success and cannot be read: it may come from something before the target, and is asked for again. */
 static void unusable(p2p_push_t *push, p2p_outgoing_t *outgoing, const p2p_error_t *error)
 {
-    if (outgoing->attempts < P2P_ATTEMPTS && !push->draining) {
-        retry(push, outgoing, NULL);
-        end_attempt(outgoing);
-        return;
-    }
+    if (!push->draining && retry_few(push, outgoing, NULL)) return;
     fail(push, p2p_error_make(outgoing->pool, P2P_E_INVALID, "target-answer-unusable",
          "the target's answer to a transaction at its base URL cannot be used (%s); check P2PTarget and look at the target's log",
          error->sentence));
@@ -281,6 +297,7 @@ static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char 
         unusable(push, outgoing, error);
         return;
     }
+    p2p_trouble_over(push->set.trouble);
     again = p2p_outgoing_make(push->set.mapper);
     again->attempts = outgoing->attempts;
     for (i = 0; i < count; i++) apply_entry(push, again, outgoing->resources[i], &entries[i], outgoing->pool);
@@ -288,7 +305,7 @@ static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char 
         live(push, again);
         again->then = outgoing->then;
         outgoing->then = NULL;
-        retry(push, again, NULL);
+        retry_few(push, again, NULL);
     } else p2p_outgoing_free(again);
     done(push, outgoing);
 }
@@ -296,7 +313,7 @@ static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char 
 static void on_refusal(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, const apr_table_t *fields, const char *body,
                        apr_size_t len)
 {
-    int may_pass = p2p_retry_status(status) || status == 409 || status == 412;
+    int is_away = status == 429 || status == 502 || status == 503 || status == 504;
 
     if ((status == 408 || status == 504) && halve(push, outgoing)) return; /* it took too long */
     if (status == 401 || status == 403 || status == 404 || status == 405) {
@@ -304,13 +321,15 @@ static void on_refusal(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, c
             "the target answered %d to a transaction at its base URL; check P2PTarget and P2PTargetAuth", status);
 
         fail(push, p2p_error_detail(outgoing->pool, error, p2p_outcome_text(outgoing->pool, body, len)));
-    } else if (may_pass && outgoing->attempts < P2P_ATTEMPTS) {
-        retry(push, outgoing, fields);
-        end_attempt(outgoing);
-    } else if (status == 429 || status == 502 || status == 503 || status == 504) {
+    } else if (is_away && !retry(push, outgoing, fields)) {
         fail(push, p2p_error_make(outgoing->pool, P2P_E_UNAVAILABLE, "target-unavailable",
-             "the target answered %d to %d attempts at a transaction; order the exchange again when it is well", status, P2P_ATTEMPTS));
-    } else isolate(push, outgoing, status, body, len);
+             "the target answered %d to %d attempts at a transaction; order the exchange again when it is well", status,
+             outgoing->attempts));
+    } else if (!is_away) {
+        int may_pass = p2p_retry_status(status) || status == 409 || status == 412;
+
+        if (!may_pass || !retry_few(push, outgoing, fields)) isolate(push, outgoing, status, body, len);
+    }
 }
 
 static void on_answer(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
@@ -329,11 +348,8 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
         send_queued(push);
         return;
     }
-    if (error && error->kind == P2P_E_UNAVAILABLE && outgoing->attempts < P2P_ATTEMPTS) {
-        retry(push, outgoing, NULL);
-        end_attempt(outgoing);
-    } else if (error) {
-        fail(push, error);
+    if (error) {
+        if (error->kind != P2P_E_UNAVAILABLE || !retry(push, outgoing, NULL)) fail(push, error);
     } else if (status == 200 || status == 201) {
         apply_answer(push, outgoing, body, len);
     } else on_refusal(push, outgoing, status, fields, body, len);
@@ -405,6 +421,18 @@ void p2p_push_drain(p2p_push_t *push)
 int p2p_push_is_sending(const p2p_push_t *push)
 {
     return push->in_flight > 0;
+}
+
+apr_time_t p2p_push_waits_until(const p2p_push_t *push)
+{
+    apr_time_t first = APR_INT64_MAX;
+    int i;
+
+    if (push->in_flight || push->queued || push->open->count) return 0;
+    for (i = 0; i < push->alive_count; i++) {
+        if (push->alive[i]->timer && push->alive[i]->due < first) first = push->alive[i]->due;
+    }
+    return first;
 }
 
 int p2p_push_is_idle(const p2p_push_t *push)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "exchange/map.h"
+#include "exchange/retry.h"
 #include "exchange/seen.h"
 #include "net/http.h"
 
@@ -22,6 +23,7 @@ typedef struct p2p_push_settings_t {
     int keep_unresolved;           /* P2PUnresolvedReferences keep */
     const p2p_mapper_t *mapper;    /* for names of types, and references to what was refused */
     p2p_seen_t *seen;
+    p2p_trouble_t *trouble;        /* with the target */
     /* A resource is written at a version ("": the target told none), or refused (outcome: the server's own words). It is the callee's now. */
     void (*written)(void *baton, p2p_resource_t *resource, const char *version);
     void (*refused)(void *baton, p2p_resource_t *resource, int status, const char *outcome);
@@ -61,6 +63,10 @@ void p2p_push_drain(p2p_push_t *push);
 
 /* Is a Bundle under way at this moment? */
 int p2p_push_is_sending(const p2p_push_t *push);
+
+/* Where nothing is under way but Bundles wait to be tried again: when the next one is (monotonic). 0 where something is going on,
+ * APR_INT64_MAX where nothing waits. */
+apr_time_t p2p_push_waits_until(const p2p_push_t *push);
 
 /* Is nothing under way, waiting or being filled? */
 int p2p_push_is_idle(const p2p_push_t *push);

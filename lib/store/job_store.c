@@ -128,3 +128,21 @@ p2p_error_t *p2p_job_release(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, 
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_RELEASE, &changed, job->id, owner, job->epoch));
     return changed ? NULL : p2p_job_lost(p);
 }
+
+p2p_error_t *p2p_job_rest(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner, apr_interval_time_t delay,
+                          apr_interval_time_t lasting)
+{
+    int changed;
+
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_REST, &changed, delay, lasting, job->id, owner, job->epoch));
+    return changed ? NULL : p2p_job_lost(p);
+}
+
+p2p_error_t *p2p_job_trouble(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, apr_interval_time_t *lasting)
+{
+    p2p_rows_t rows;
+
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_TROUBLE, &rows, job->id));
+    *lasting = rows.count ? p2p_rows_int(&rows, 0, 0) : 0;
+    return NULL;
+}

@@ -78,6 +78,14 @@ p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *ke
 /* Gives the lease back, the job is to be claimed again by anyone at once. */
 p2p_error_t *p2p_job_release(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner);
 
+/* The same, but nobody is to claim it for so many microseconds; a stop makes it STOPPED meanwhile. There has been trouble for lasting
+ * microseconds, which is remembered until a part lands. */
+p2p_error_t *p2p_job_rest(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner, apr_interval_time_t delay,
+                          apr_interval_time_t lasting);
+
+/* How long there has been trouble, as p2p_job_rest noted it, in microseconds; 0 where there was none. */
+p2p_error_t *p2p_job_trouble(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, apr_interval_time_t *lasting);
+
 /* The report, a page at a time: parts (without held) and rejected rows of a job, the sealed members opened.
  * Arrays of p2p_part_t and p2p_rejected_t (without body). offset and limit count rows of each. */
 p2p_error_t *p2p_job_report(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t job_id,

@@ -26,6 +26,9 @@
 /* A job is nobody's when its owner has no row of its own among the runners, or one whose lease ran out. */
 #define NOBODYS "NOT EXISTS (SELECT 1 FROM p2p_runner r WHERE r.owner = j.lease_owner AND r.lease_until > {now})"
 
+/* A job that gave its slot back is nobody's until then, but it can be stopped. */
+#define RESTED "(j.status <> 'STARTED' OR j.not_before <= {now})"
+
 /* Jobs of other kinds are left to programs that know them. */
 #define KNOWN "j.kind = 'p2p-exchange'"
 
@@ -184,22 +187,22 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "RETURNING " JOB_COLUMNS, "ssi", 27},
     [P2P_SQL_JOB_TAKE_OVER] = {"p2p_job_take_over",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE j.target = %s "
-        "AND j.status = 'STARTED' AND " KNOWN " AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 "
+        "AND j.status = 'STARTED' AND " KNOWN " AND " RESTED " AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 "
         "{skip_locked}) "
         "RETURNING " JOB_COLUMNS, "ss", 27},
     /* Those that somebody wants stopped first. */
     [P2P_SQL_JOB_ORPHANS] = {"p2p_job_orphans",
         "SELECT j.id, j.grant_id, j.lease_owner, j.lease_epoch, j.status FROM p2p_job j WHERE j.target = %s "
-        "AND j.status IN ('STARTED', 'STOPPING') AND " NOBODYS " ORDER BY j.status DESC, j.id LIMIT 16", "s", 5},
+        "AND j.status IN ('STARTED', 'STOPPING') AND " RESTED " AND " NOBODYS " ORDER BY j.status DESC, j.id LIMIT 16", "s", 5},
     [P2P_SQL_JOB_STOP_ORPHAN] = {"p2p_job_stop_orphan",
-        "UPDATE p2p_job SET status = 'STOPPED', end_time = {now}, waiting = 0, lease_owner = '', " TOUCH
+        "UPDATE p2p_job SET status = 'STOPPED', end_time = {now}, waiting = 0, lease_owner = '', not_before = 0, trouble_since = 0, " TOUCH
         " WHERE " FENCE, "isi", 0},
     [P2P_SQL_JOB_FENCE] = {"p2p_job_fence", "UPDATE p2p_job SET " TOUCH " WHERE " FENCE, "isi", 0},
     [P2P_SQL_JOB_ADD_COUNTS] = {"p2p_job_add_counts",
         "UPDATE p2p_job SET parts = parts + %lld, retrieved = retrieved + %lld, written = written + %lld, "
         "duplicate = duplicate + %lld, skipped = skipped + %lld, rejected = rejected + %lld, bytes = bytes "
         "+ %lld, "
-        "waiting = CASE WHEN waiting > %lld THEN waiting - %lld ELSE 0 END WHERE id = %lld", "iiiiiiiiii", 0},
+        "waiting = CASE WHEN waiting > %lld THEN waiting - %lld ELSE 0 END, trouble_since = 0 WHERE id = %lld", "iiiiiiiiii", 0},
     [P2P_SQL_JOB_PROGRESS] = {"p2p_job_progress",
         "UPDATE p2p_job SET waiting = %lld, " TOUCH " WHERE " FENCE " RETURNING status", "iisi", 1},
     [P2P_SQL_JOB_SET_TASK] = {"p2p_job_set_task",
@@ -207,10 +210,16 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_JOB_SET_PATIENT] = {"p2p_job_set_patient",
         "UPDATE p2p_job SET source_hash = %s, source_patient = %s, " TOUCH " WHERE " FENCE, "ssisi", 0},
     [P2P_SQL_JOB_FINISH] = {"p2p_job_finish",
-        "UPDATE p2p_job SET status = %s, end_time = {now}, waiting = 0, lease_owner = '', error_code = %s, "
+        "UPDATE p2p_job SET status = %s, end_time = {now}, waiting = 0, lease_owner = '', not_before = 0, trouble_since = 0, error_code = %s, "
         "error_sentence = %s, error_detail = %s, " TOUCH " WHERE " FENCE, "ssssisi", 0},
     [P2P_SQL_JOB_RELEASE] = {"p2p_job_release",
         "UPDATE p2p_job SET lease_owner = '', waiting = 0, " TOUCH " WHERE " FENCE, "isi", 0},
+    [P2P_SQL_JOB_REST] = {"p2p_job_rest",
+        "UPDATE p2p_job SET lease_owner = '', waiting = 0, not_before = {now} + %lld, "
+        "trouble_since = CASE WHEN trouble_since > 0 THEN trouble_since ELSE {now} - %lld END, " TOUCH
+        " WHERE " FENCE, "iiisi", 0},
+    [P2P_SQL_JOB_TROUBLE] = {"p2p_job_trouble",
+        "SELECT CASE WHEN trouble_since > 0 THEN {now} - trouble_since ELSE 0 END FROM p2p_job WHERE id = %lld", "i", 1},
 
     [P2P_SQL_REQUEST_LIST] = {"p2p_request_list",
         "SELECT number, kind, url FROM p2p_request WHERE job_id = %lld ORDER BY number", "i", 3},

@@ -35,6 +35,7 @@ typedef struct world_t {
     p2p_clock_t clock;
     p2p_log_t log;
     p2p_seen_t seen;
+    p2p_trouble_t trouble; /* with a few attempts at each thing */
     p2p_push_t *push;
     p2p_sequence_t *order;
     p2p_push_settings_t push_settings;
@@ -321,12 +322,13 @@ static inline void silent(void *baton, p2p_log_level_t level, const char *text)
 static inline void make_world(world_t *world, int bundle_size, int connections)
 {
     p2p_push_settings_t push = {&world->http, &world->clock, "https://target.example/fhir", NULL, connections, bundle_size, 8 << 20, 0,
-                                mapper, &world->seen, on_written, on_refused, on_failed, world, 0};
+                                mapper, &world->seen, &world->trouble, on_written, on_refused, on_failed, world, 0};
     p2p_sequence_settings_t order = {mapper, &world->seen, NULL, 0, 0, NULL, 1 << 30, &world->log, on_failed, on_skipped, world};
 
     memset(world, 0, sizeof *world);
     apr_pool_create(&world->p, pool);
     world->clock = p2p_clock_system();
+    world->trouble.clock = &world->clock;
     world->log.level = P2P_LOG_ERROR;
     world->log.write = silent;
     world->http.start = start;

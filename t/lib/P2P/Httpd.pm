@@ -121,6 +121,7 @@ sub directive_lines {
         P2PSecretKeyFile => $self->{key_file},
         P2PRunner        => runner(),
         P2PRunners       => 0,
+        P2PRetryFor      => 8,
         P2PSpool         => "$self->{dir}/spool 64M",
         DBDriver         => $self->{db}{driver},
         DBDParams        => qq("$self->{db}{params}"),

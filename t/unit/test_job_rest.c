@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs that gave their slot back: nobody's until their time comes, stopped meanwhile, and since when there has been trouble. */
+#include "store_fixture.h"
+
+#include "store/grant_store.h"
+#include "store/runner_store.h"
+
+static p2p_job_t *job;
+
+static p2p_job_t *claim(const char *owner)
+{
+    p2p_job_t *claimed;
+
+    expect_ok(p2p_job_claim(db, pool, TARGET, owner, &claimed));
+    return claimed;
+}
+
+static int begin(void **state)
+{
+    p2p_oidc_server_t *server;
+    p2p_job_order_t order = {.access_token = "a", .refresh_token = "r", .source_patient = "s", .target_patient = "t", .organization = "o"};
+
+    set_up(state);
+    server = stored_server("source");
+    order.urls = apr_array_make(pool, 1, sizeof(const char *));
+    APR_ARRAY_PUSH(order.urls, const char *) = "https://source.example/fhir/Patient/s";
+    expect_ok(p2p_runner_register(db, pool, "A", "httpd", 0, "host", 1, TARGET));
+    expect_ok(p2p_runner_register(db, pool, "B", "httpd", 1, "host", 2, TARGET));
+    expect_ok(p2p_job_enqueue(db, pool, ring, TARGET, server, &order, "portal", &job));
+    job = claim("A");
+    return 0;
+}
+
+static apr_interval_time_t trouble(void)
+{
+    apr_interval_time_t lasting = -1;
+
+    expect_ok(p2p_job_trouble(db, pool, job, &lasting));
+    return lasting;
+}
+
+static void land_one(void)
+{
+    p2p_part_t part = {.url = "https://source.example/fhir/Patient/s", .next_url = "", .held = "", .sha256 = "", .landed = 1, .retrieved = 1,
+                       .written = 1};
+    apr_array_header_t *parts = apr_array_make(pool, 1, sizeof(p2p_part_t *));
+
+    APR_ARRAY_PUSH(parts, p2p_part_t *) = &part;
+    expect_ok(p2p_job_note_parts(db, pool, ring, job, "A", parts, NULL, NULL));
+}
+
+static void rests_until_its_time(void **state)
+{
+    p2p_job_t *again;
+
+    (void)state;
+    expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), apr_time_from_sec(20)));
+    expect_error(p2p_job_release(db, pool, job, "A"), P2P_E_LOST, "lease-lost");
+    assert_null(claim("A"));
+    assert_null(claim("B"));
+    assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_job WHERE status = 'STARTED' AND lease_owner = ''"), 1);
+    run_sql("UPDATE p2p_job SET not_before = not_before - 3601000000");
+    again = claim("B");
+    assert_int_equal(again->id, job->id);
+    assert_int_equal(again->epoch, 2);
+    expect_error(p2p_job_rest(db, pool, job, "A", 1, 1), P2P_E_LOST, "lease-lost");
+}
+
+static void stopped_while_it_rests(void **state)
+{
+    (void)state;
+    expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), apr_time_from_sec(20)));
+    run_sql("UPDATE p2p_job SET status = 'STOPPING'");
+    assert_null(claim("B"));
+    assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_job WHERE status = 'STOPPED' AND not_before = 0 AND trouble_since = 0"), 1);
+}
+
+static void others_go_on_meanwhile(void **state)
+{
+    p2p_job_order_t order = {.access_token = "b", .refresh_token = "r2", .source_patient = "s2", .target_patient = "t2", .organization = "o"};
+    p2p_job_t *other;
+
+    (void)state;
+    order.urls = apr_array_make(pool, 1, sizeof(const char *));
+    expect_ok(p2p_job_enqueue(db, pool, ring, TARGET, stored_server("other"), &order, "portal", &other));
+    expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), 1));
+    assert_int_equal(claim("A")->id, other->id);
+    assert_null(claim("A"));
+}
+
+/* The time that trouble may last goes on from one runner to the next, until something lands. */
+static void trouble_is_remembered(void **state)
+{
+    (void)state;
+    assert_true(trouble() == 0);
+    expect_ok(p2p_job_rest(db, pool, job, "A", 0, apr_time_from_sec(500)));
+    assert_in_range(trouble(), apr_time_from_sec(499), apr_time_from_sec(560));
+    job = claim("A");
+    expect_ok(p2p_job_rest(db, pool, job, "A", 0, apr_time_from_sec(3)));
+    assert_in_range(trouble(), apr_time_from_sec(499), apr_time_from_sec(560));
+    job = claim("A");
+    land_one();
+    assert_true(trouble() == 0);
+    expect_ok(p2p_job_rest(db, pool, job, "A", 0, apr_time_from_sec(3)));
+    assert_in_range(trouble(), apr_time_from_sec(2), apr_time_from_sec(60));
+    job = claim("A");
+    expect_ok(p2p_job_finish(db, pool, ring, job, "A", &(p2p_job_ending_t){.status = P2P_JOB_COMPLETED}));
+    assert_true(trouble() == 0);
+}
+
+#define REST_TEST(test) cmocka_unit_test_setup_teardown(test, begin, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {REST_TEST(rests_until_its_time), REST_TEST(stopped_while_it_rests), REST_TEST(others_go_on_meanwhile),
+                                       REST_TEST(trouble_is_remembered)};
+
+    return run_group("job_rest", tests, sizeof tests / sizeof *tests);
+}
