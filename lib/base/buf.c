@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define CAP_MIN 256
+#define TRIM_MIN (256 << 10) /* smaller blocks stay as they are */
 
 void p2p_buf_init(p2p_buf_t *buf, apr_size_t max)
 {
@@ -27,6 +28,25 @@ void p2p_buf_clear(p2p_buf_t *buf)
     buf->len = 0;
     buf->overflow = 0;
     if (buf->data) buf->data[0] = '\0';
+}
+
+void p2p_buf_trim(p2p_buf_t *buf)
+{
+    char *data;
+
+    if (buf->cap <= TRIM_MIN || buf->len >= buf->cap / 4) return;
+    data = realloc(buf->data, buf->len + 1);
+    if (!data) return;
+    buf->data = data;
+    buf->cap = buf->len + 1;
+}
+
+char *p2p_buf_take(p2p_buf_t *buf)
+{
+    char *data = buf->data;
+
+    p2p_buf_init(buf, buf->max);
+    return data;
 }
 
 /* Makes the block hold at least need bytes; doubling keeps the number of copies logarithmic. */

@@ -21,6 +21,12 @@ void p2p_buf_free(p2p_buf_t *buf);
 /* Forgets the contents, keeps the memory. */
 void p2p_buf_clear(p2p_buf_t *buf);
 
+/* Gives back most of the memory beyond the contents, where that is much. */
+void p2p_buf_trim(p2p_buf_t *buf);
+
+/* Hands the block of the contents over, to be freed by the caller; the buffer is empty again, with the same limit. NULL where it has none. */
+char *p2p_buf_take(p2p_buf_t *buf);
+
 /* Makes room for more bytes behind len. Returns 1, or 0 and sets overflow where that would exceed max.
  * Out of memory ends the process (abort), as in APR. */
 int p2p_buf_reserve(p2p_buf_t *buf, apr_size_t more);

@@ -103,13 +103,21 @@ static void fail(void *baton, const p2p_error_t *error)
 
 /* ---- The stages' words to each other ---- */
 
+/* Bytes that go to the target without anything that is yet to be read. */
+static apr_int64_t moving(const p2p_exchange_t *x)
+{
+    return (apr_int64_t)(p2p_sequence_backlog(x->sequence) + p2p_push_bytes(x->push));
+}
+
+/* A job that has nothing to move is never full: what its resources wait for may be what it would read next. */
 static int is_full(void *baton)
 {
     const p2p_exchange_t *x = baton;
-    apr_int64_t backlog = (apr_int64_t)p2p_sequence_backlog(x->sequence);
+    const p2p_exchange_context_t *context = x->context;
+    apr_int64_t waiting = (apr_int64_t)p2p_sequence_waiting(x->sequence), moves = moving(x);
 
-    return backlog > x->context->spec->memory / BACKLOG_SHARE
-           || (backlog > 0 && x->context->memory_used > x->context->spec->memory);
+    if ((apr_int64_t)p2p_sequence_backlog(x->sequence) > context->spec->memory / BACKLOG_SHARE) return 1;
+    return moves > 0 && context->memory_used - x->memory + waiting + moves + p2p_reading_held(context->reading) > context->spec->memory;
 }
 
 static void on_written(void *baton, p2p_resource_t *resource, const char *version)
@@ -192,7 +200,8 @@ static void make_land(p2p_exchange_t *x)
 static void make_pull(p2p_exchange_t *x)
 {
     p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, &x->source_trouble, x->server->fhir_endpoint,
-                               x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x, (apr_uint64_t)x->job.id};
+                               x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x, (apr_uint64_t)x->job.id,
+                               x->context->reading};
 
     x->pull = p2p_pull_make(x->stages, &set);
 }
@@ -355,8 +364,7 @@ static void flush_landed(p2p_exchange_t *x, int now)
 
 static void measure(p2p_exchange_t *x)
 {
-    apr_int64_t memory = (apr_int64_t)(p2p_sequence_backlog(x->sequence) + p2p_sequence_waiting(x->sequence)
-                                       + p2p_push_bytes(x->push));
+    apr_int64_t memory = (apr_int64_t)p2p_sequence_waiting(x->sequence) + moving(x);
 
     x->context->memory_used += memory - x->memory;
     x->memory = memory;

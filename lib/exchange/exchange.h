@@ -4,6 +4,7 @@
 #define P2P_EXCHANGE_EXCHANGE_H
 
 #include "base/clock.h"
+#include "exchange/reading.h"
 #include "exchange/spool.h"
 #include "model/spec.h"
 #include "net/http.h"
@@ -20,6 +21,7 @@ typedef struct p2p_exchange_context_t {
     const char *owner;           /* this runner, as in its leases */
     p2p_spool_t *spool;          /* for what waits; NULL: it has to stay in memory */
     apr_int64_t memory_used;     /* bytes held by all exchanges, of spec->memory */
+    p2p_reading_t *reading;      /* what has not come whole, which counts as well */
 } p2p_exchange_context_t;
 
 typedef struct p2p_exchange_t p2p_exchange_t;

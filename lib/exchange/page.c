@@ -17,6 +17,14 @@
 
 static void attempt(p2p_page_t *page);
 
+/* There is room for more of what it reads. */
+static void on_share(void *baton)
+{
+    const p2p_page_t *page = baton;
+
+    if (!page->pull->broken) page->pull->set.progress(page->pull->set.baton);
+}
+
 p2p_page_t *p2p_page_make(p2p_pull_t *pull, const char *kind, int request, int number, const char *url)
 {
     apr_pool_t *pool;
@@ -31,12 +39,15 @@ p2p_page_t *p2p_page_make(p2p_pull_t *pull, const char *kind, int request, int n
     page->request = request;
     page->number = number;
     p2p_buf_init(&page->refusal, REFUSAL_MAX);
+    page->share.go_on = on_share;
+    page->share.baton = page;
     return page;
 }
 
 static void end_attempt(p2p_page_t *page)
 {
     page->transfer = NULL;
+    p2p_reading_leave(page->pull->set.reading, &page->share);
     if (page->reader) p2p_bundle_reader_close(page->reader);
     page->reader = NULL;
     EVP_MD_CTX_free(page->sha256);
@@ -105,6 +116,23 @@ static void follow(p2p_page_t *page)
     if (bundle->next && !page->next_url) p2p_pull_follow(page, bundle->next);
 }
 
+/* It is paused where what it holds grows beyond its share, and where the job is full. */
+static p2p_http_flow_t look_for_room(p2p_page_t *page)
+{
+    p2p_pull_t *pull = page->pull;
+    p2p_reading_word_t word = p2p_reading_hold(pull->set.reading, &page->share, p2p_bundle_reader_held(page->reader));
+
+    if (word == P2P_READING_SLOW) {
+        page->error = p2p_error_make(page->attempt_pool, P2P_E_UNAVAILABLE, "stalled",
+                                     "a large resource came so slowly that others had to wait for it");
+        return P2P_HTTP_STOP;
+    }
+    page->paused = word == P2P_READING_WAIT || pull->set.is_full(pull->set.baton);
+    if (!page->paused) return P2P_HTTP_GO;
+    p2p_reading_paused(&page->share);
+    return P2P_HTTP_PAUSE;
+}
+
 static p2p_http_flow_t on_data(void *baton, const char *bytes, apr_size_t len)
 {
     p2p_page_t *page = baton;
@@ -123,13 +151,12 @@ static p2p_http_flow_t on_data(void *baton, const char *bytes, apr_size_t len)
     }
     follow(page);
     page->pull->set.progress(page->pull->set.baton);
-    page->paused = page->pull->set.is_full(page->pull->set.baton);
-    return page->paused ? P2P_HTTP_PAUSE : P2P_HTTP_GO;
+    return look_for_room(page);
 }
 
 void p2p_page_resume(p2p_page_t *page)
 {
-    if (!page->paused || !page->transfer) return;
+    if (!page->paused || !page->transfer || page->share.waits) return;
     page->paused = 0;
     page->pull->set.http->resume(page->transfer);
 }

@@ -26,6 +26,7 @@ struct p2p_page_t {
     p2p_http_timer_t *timer;
     apr_time_t due;          /* of timer, monotonic */
     p2p_bundle_reader_t *reader;
+    p2p_share_t share;      /* of what the runner's pages may hold */
     EVP_MD_CTX *sha256;
     apr_int64_t bytes;
     int status;

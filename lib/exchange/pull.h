@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "exchange/land.h"
+#include "exchange/reading.h"
 #include "exchange/retry.h"
 #include "fhir/bundle.h"
 #include "net/http.h"
@@ -27,6 +28,7 @@ typedef struct p2p_pull_settings_t {
     void (*failed)(void *baton, const p2p_error_t *error);
     void *baton;
     apr_uint64_t turn;       /* of its requests: the job's */
+    p2p_reading_t *reading;  /* the runner's */
 } p2p_pull_settings_t;
 
 /* Makes one in p; with p all transfers are cancelled. */

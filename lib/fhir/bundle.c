@@ -7,6 +7,7 @@
 
 #include <apr_strings.h>
 
+#define LARGE (256 << 10) /* a resource that is worth being handed over */
 #define SLICE 65536 /* fed to the scanner at once: the buffer never holds more than a resource and a slice */
 
 typedef enum { UNDECIDED, PAGE, SINGLE } answer_form_t;
@@ -173,6 +174,7 @@ static p2p_error_t *end_entry(p2p_bundle_reader_t *reader)
     }
     entry.outcome = reader->outcome;
     entry.told = reader->told;
+    entry.reader = reader;
     reader->bundle.entries++;
     return reader->entry(reader->baton, &entry);
 }
@@ -287,6 +289,7 @@ static p2p_error_t *feed_slice(p2p_bundle_reader_t *reader, const char *bytes, a
     if (reader->buf.overflow) return too_large(reader);
     P2P_TRY(p2p_scan_feed(&reader->scan, bytes, len));
     forget_done(reader);
+    p2p_buf_trim(&reader->buf); /* one large resource does not make all that follow cost as much */
     return NULL;
 }
 
@@ -318,8 +321,26 @@ p2p_error_t *p2p_bundle_reader_finish(p2p_bundle_reader_t *reader)
     entry.resource = text_at(reader, reader->doc);
     entry.len = span_len(reader->doc);
     entry.alone = 1;
+    entry.reader = reader;
     reader->bundle.entries++;
     return reader->entry(reader->baton, &entry);
+}
+
+/* What lies behind the resource stays with the reader, whose scan goes on there. */
+char *p2p_bundle_reader_take(p2p_bundle_reader_t *reader, const p2p_bundle_entry_t *entry, apr_size_t *offset)
+{
+    apr_size_t begin = (apr_size_t)(entry->resource - reader->buf.data), end = begin + entry->len;
+    p2p_buf_t rest;
+    char *block;
+
+    if (entry->len < LARGE || entry->len < reader->buf.len / 2) return NULL;
+    p2p_buf_init(&rest, reader->buf.max);
+    p2p_buf_add(&rest, reader->buf.data + end, reader->buf.len - end);
+    block = p2p_buf_take(&reader->buf);
+    reader->buf = rest;
+    reader->buf_offset += end;
+    *offset = begin;
+    return block;
 }
 
 const p2p_bundle_t *p2p_bundle_reader_bundle(const p2p_bundle_reader_t *reader)

@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "base/scan.h"
 
+typedef struct p2p_bundle_reader_t p2p_bundle_reader_t;
+
 typedef struct p2p_bundle_entry_t {
     const char *resource; /* its bytes; valid during the call */
     apr_size_t len;
@@ -15,6 +17,7 @@ typedef struct p2p_bundle_entry_t {
     int outcome;          /* search.mode is "outcome" */
     int alone;            /* the whole answer is this resource */
     void *told;           /* whom the tokens of this resource were told, if anybody: see p2p_bundle_reader_tokens */
+    p2p_bundle_reader_t *reader; /* that tells it; NULL where it has nothing to give away */
 } p2p_bundle_entry_t;
 
 /* Told for each entry that has a resource, in order. An error ends the reading. */
@@ -27,8 +30,6 @@ typedef struct p2p_bundle_t {
     apr_int64_t entries;  /* told so far */
 } p2p_bundle_t;
 
-typedef struct p2p_bundle_reader_t p2p_bundle_reader_t;
-
 /* Makes a reader in p. No resource may be larger than max bytes. */
 p2p_bundle_reader_t *p2p_bundle_reader_make(apr_pool_t *p, apr_size_t max, p2p_bundle_entry_fn entry, void *baton);
 
@@ -38,6 +39,10 @@ p2p_bundle_reader_t *p2p_bundle_reader_make(apr_pool_t *p, apr_size_t max, p2p_b
 typedef void (*p2p_bundle_token_fn)(void *told, const p2p_scan_token_t *token, unsigned depth, apr_uint64_t origin,
                                     const char *resource);
 void p2p_bundle_reader_tokens(p2p_bundle_reader_t *reader, p2p_bundle_token_fn token, void *told);
+
+/* For the entry's callback: takes over the heap block in which a large resource lies, at *offset, so that it need not be copied; to be freed
+ * by the caller. The entry is valid as long as the block is. NULL where the resource is small, or the least part of the block. */
+char *p2p_bundle_reader_take(p2p_bundle_reader_t *reader, const p2p_bundle_entry_t *entry, apr_size_t *offset);
 
 /* Takes the next bytes; entries are told from here. Errors: P2P_E_INVALID "not-json", "not-fhir" (no resourceType, an entry that
  * is no object), "too-large"; or the callback's own. */

@@ -257,6 +257,7 @@ static p2p_error_t *prepare(runner_t *r)
     r->context.http = r->http;
     r->context.target_http = r->http;
     if (r->spec->spool_dir) r->context.spool = p2p_spool_make(r->pool, r->spec->spool_dir, r->spec->spool_bytes);
+    r->context.reading = p2p_reading_make(r->pool, &r->clock, r->spec->memory);
     r->claims = p2p_claims_make(r->pool, &r->context);
     return NULL;
 }

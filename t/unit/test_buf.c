@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include <apr_general.h>
@@ -135,12 +136,35 @@ static void json_of_no_utf8(void **state)
     expect_json("\xF4\x90\x80\x80", 4, "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"");
 }
 
+static void given_back(void **state)
+{
+    p2p_buf_t buf;
+    char *block;
+
+    (void)state;
+    p2p_buf_init(&buf, 4 << 20);
+    assert_int_equal(p2p_buf_reserve(&buf, 1 << 20), 1);
+    p2p_buf_puts(&buf, "few");
+    p2p_buf_trim(&buf);
+    assert_true(buf.cap < 1000);
+    assert_string_equal(buf.data, "few");
+    p2p_buf_puts(&buf, " more");
+    assert_string_equal(buf.data, "few more");
+    block = p2p_buf_take(&buf);
+    assert_string_equal(block, "few more");
+    free(block);
+    assert_null(p2p_buf_take(&buf));
+    p2p_buf_puts(&buf, "anew");
+    assert_string_equal(buf.data, "anew");
+    p2p_buf_free(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows), cmocka_unit_test(empty), cmocka_unit_test(limit_is_all_or_nothing),
         cmocka_unit_test(no_limit), cmocka_unit_test(consumes), cmocka_unit_test(json),
-        cmocka_unit_test(json_of_no_utf8)};
+        cmocka_unit_test(json_of_no_utf8), cmocka_unit_test(given_back)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

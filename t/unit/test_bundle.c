@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -275,11 +276,102 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* A listener that takes large resources over; small ones it is refused. */
+typedef struct taker_t {
+    apr_size_t taken, refused;
+    int bad;
+} taker_t;
+
+static p2p_error_t *take(void *baton, const p2p_bundle_entry_t *entry)
+{
+    taker_t *taker = baton;
+    apr_size_t offset, i, last = entry->len - 2;
+    char *block = p2p_bundle_reader_take(entry->reader, entry, &offset);
+
+    if (!block) {
+        taker->refused++;
+        return NULL;
+    }
+    taker->taken++;
+    taker->bad |= entry->resource != block + offset || memcmp(block + offset, "{\"a\":\"", 6) != 0 || block[offset + last] != '"';
+    for (i = 6; i < last; i++) taker->bad |= block[offset + i] != 'x';
+    free(block);
+    return NULL;
+}
+
+static char *page_of_large(apr_size_t size, int count)
+{
+    char *text = malloc((size + 200) * (size_t)count + 1000), *to = text;
+    int i;
+
+    to += sprintf(to, "{" PAGE ",\"entry\":[{\"resource\":" PATIENT "}");
+    for (i = 0; i < count; i++) {
+        to += sprintf(to, ",{\"fullUrl\":\"https://h/Basic/%d\",\"resource\":{\"a\":\"", i);
+        memset(to, 'x', size);
+        to += size;
+        to += sprintf(to, "\"},\"search\":{\"mode\":\"match\"}}");
+    }
+    sprintf(to, ",{\"resource\":" PATIENT "}],\"link\":[" NEXT "]}");
+    return text;
+}
+
+/* What follows a resource that was taken over is read as ever, and the reader has not kept its memory. */
+static void taken_over(void **state)
+{
+    static const size_t pieces[] = {1000003, 65536, 16384, 777};
+    char *text = page_of_large(1 << 20, 3);
+    size_t i, at, len = strlen(text);
+
+    (void)state;
+    for (i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        taker_t taker = {0, 0, 0};
+        p2p_bundle_reader_t *reader;
+
+        apr_pool_clear(scratch);
+        reader = p2p_bundle_reader_make(scratch, 2 << 20, take, &taker);
+        for (at = 0; at < len; at += pieces[i])
+            assert_null(p2p_bundle_reader_feed(reader, text + at, len - at < pieces[i] ? len - at : pieces[i]));
+        assert_null(p2p_bundle_reader_finish(reader));
+        assert_int_equal(taker.taken, 3);
+        assert_int_equal(taker.refused, 2);
+        assert_false(taker.bad);
+        assert_string_equal(p2p_bundle_reader_bundle(reader)->next, "https://h/2");
+        assert_true(p2p_bundle_reader_held(reader) < 1000);
+        p2p_bundle_reader_close(reader);
+    }
+    free(text);
+}
+
+/* One resource that is the whole answer is handed over, too. */
+static void taken_alone(void **state)
+{
+    size_t len = 300000;
+    char *text = malloc(len);
+    taker_t taker = {0, 0, 0};
+    p2p_bundle_reader_t *reader = p2p_bundle_reader_make(scratch, 2 << 20, take, &taker);
+
+    (void)state;
+    memset(text, 'x', len);
+    memcpy(text, "{\"a\":\"", 6);
+    memcpy(text + len - 2, "\"}", 2);
+    assert_null(p2p_bundle_reader_feed(reader, text, len));
+    assert_string_equal(p2p_bundle_reader_finish(reader)->code, "not-fhir"); /* it has no type */
+    p2p_bundle_reader_close(reader);
+    reader = p2p_bundle_reader_make(scratch, 2 << 20, take, &taker);
+    assert_null(p2p_bundle_reader_feed(reader, text, len - 2));
+    assert_null(p2p_bundle_reader_feed(reader, "\",\"resourceType\":\"Binary\"}", 26));
+    assert_null(p2p_bundle_reader_finish(reader));
+    assert_int_equal(taker.taken, 1);
+    p2p_bundle_reader_close(reader);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages), cmocka_unit_test(any_order), cmocka_unit_test(links), cmocka_unit_test(look_alikes),
-        cmocka_unit_test(singles), cmocka_unit_test(refused), cmocka_unit_test(memory_stays_flat), cmocka_unit_test(limits)};
+        cmocka_unit_test(singles), cmocka_unit_test(refused), cmocka_unit_test(memory_stays_flat), cmocka_unit_test(limits),
+        cmocka_unit_test(taken_over), cmocka_unit_test(taken_alone)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
