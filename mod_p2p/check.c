@@ -15,6 +15,7 @@
 #include "conftree.h"
 #include "files.h"
 #include "mod_p2p.h"
+#include "oidc/target_client.h"
 
 APLOG_USE_MODULE(p2p);
 
@@ -92,6 +93,24 @@ static p2p_error_t *read_certificate(check_t *check, p2p_spec_t *spec)
     return p2p_file_check_key(check->p, config->key_file, spec->target_key, spec->target_cert);
 }
 
+/* All faults of the file, each with the member's name. */
+static p2p_error_t *read_client(check_t *check)
+{
+    p2p_spec_t *spec = &check->config->spec;
+    const char *path = check->config->auth_file;
+    apr_array_header_t *errors = p2p_field_errors(check->p);
+
+    P2P_TRY(p2p_file_read(check->p, path, 1, &spec->target_credential));
+    p2p_target_client_read(check->p, spec->target_credential, spec->allow_http, errors);
+    for (int i = 0; i < errors->nelts; i++) {
+        const p2p_field_error_t *error = &APR_ARRAY_IDX(errors, i, p2p_field_error_t);
+        const char *name = *error->pointer ? apr_pstrcat(check->p, ": ", error->pointer + 1, NULL) : "";
+
+        fault(check, "P2PTargetAuth", apr_pstrcat(check->p, path, name, " ", error->detail, NULL));
+    }
+    return NULL;
+}
+
 static void check_target_auth(check_t *check)
 {
     p2p_config_t *config = check->config;
@@ -103,6 +122,8 @@ static void check_target_auth(check_t *check)
         error = read_basic(check, config->auth_file, &config->spec.target_credential);
     } else if (config->spec.target_auth == P2P_AUTH_CERTIFICATE) {
         error = read_certificate(check, &config->spec);
+    } else if (config->spec.target_auth == P2P_AUTH_CLIENT_CREDENTIALS) {
+        error = read_client(check);
     }
     report(check, "P2PTargetAuth", error);
 }

@@ -171,6 +171,7 @@ static const struct auth_way_t {
     { "none", P2P_AUTH_NONE, 0, "" },
     { "bearer", P2P_AUTH_BEARER, 1, " FILE" },
     { "basic", P2P_AUTH_BASIC, 1, " FILE" },
+    { "client-credentials", P2P_AUTH_CLIENT_CREDENTIALS, 1, " FILE" },
     { "certificate", P2P_AUTH_CERTIFICATE, 2, " CERT KEY" },
 };
 
@@ -188,12 +189,9 @@ static const char *set_auth(cmd_parms *cmd, void *field, int argc, char *const a
     const struct auth_way_t *way = find_auth_way(argv[0]);
     const char *fault = NULL;
 
-    if (!ap_cstr_casecmp(argv[0], "client-credentials")) {
-        return "P2PTargetAuth client-credentials is not in this version: use bearer, basic or certificate";
-    }
     if (!way) {
-        return apr_psprintf(cmd->pool, "P2PTargetAuth must be none, bearer FILE, basic FILE or certificate "
-                            "CERT KEY, not \"%s\"", argv[0]);
+        return apr_psprintf(cmd->pool, "P2PTargetAuth must be none, bearer FILE, basic FILE, client-credentials FILE or "
+                            "certificate CERT KEY, not \"%s\"", argv[0]);
     }
     if (argc - 1 != way->files) {
         return apr_psprintf(cmd->pool, "Write it as P2PTargetAuth %s%s", way->word, way->names);
@@ -302,7 +300,7 @@ static const char *see_handler(cmd_parms *cmd, void *record, const char *args)
 
 const command_rec p2p_commands[] = {
     SETTING("P2PTarget", "URL", AT(TEXT, spec.target)),
-    SETTING("P2PTargetAuth", "none | bearer FILE | basic FILE | certificate CERT KEY", .kind = KIND_AUTH),
+    SETTING("P2PTargetAuth", "none | bearer FILE | basic FILE | client-credentials FILE | certificate CERT KEY", .kind = KIND_AUTH),
     SETTING("P2PCAFile", "FILE", AT(FILE, spec.ca_file)),
     SETTING("P2PSecretKeyFile", "FILE ...", AT(FILES, key_files)),
     SETTING("P2PRunner", "PATH", AT(FILE, runner)),

@@ -12,7 +12,7 @@ typedef struct p2p_ask_t {
     const char *method, *url;
     const char *body;              /* JSON, or NULL */
     apr_size_t body_len;
-    const p2p_http_auth_t *auth;   /* or NULL */
+    const p2p_http_auth_t *auth;   /* or NULL: http has it already */
     int connections;
     apr_uint64_t turn;             /* the job's */
     p2p_trouble_t *trouble;        /* with this peer; NULL: P2P_ATTEMPTS attempts, no more */

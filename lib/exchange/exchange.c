@@ -36,7 +36,6 @@ struct p2p_exchange_t {
     p2p_job_order_t order;
     apr_array_header_t *requests;
     p2p_planned_t planned;
-    p2p_http_auth_t target_auth;
     p2p_trouble_t source_trouble, target_trouble;
     p2p_token_t *token;
     p2p_mapper_t *mapper;
@@ -171,7 +170,7 @@ static p2p_error_t *on_entry(void *baton, p2p_landing_t *landing, const p2p_bund
 static void make_push(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
-    p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, &x->target_auth, spec->target_connections,
+    p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, spec->target_connections,
                                spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
                                &x->target_trouble, on_written, on_refused, fail, x, (apr_uint64_t)x->job.id};
 
@@ -441,18 +440,6 @@ static p2p_error_t *on_member(void *baton, const char *patient)
                                 &x->order);
 }
 
-static void set_target_auth(p2p_exchange_t *x)
-{
-    const p2p_spec_t *spec = x->context->spec;
-
-    if (spec->target_auth == P2P_AUTH_BEARER) x->target_auth.bearer = spec->target_credential;
-    if (spec->target_auth == P2P_AUTH_BASIC) x->target_auth.basic = spec->target_credential;
-    if (spec->target_auth == P2P_AUTH_CERTIFICATE) {
-        x->target_auth.cert_pem = spec->target_cert;
-        x->target_auth.key_pem = spec->target_key;
-    }
-}
-
 static p2p_error_t *load(p2p_exchange_t *x)
 {
     const p2p_exchange_context_t *context = x->context;
@@ -465,11 +452,10 @@ static void prepare(p2p_exchange_t *x)
 {
     p2p_map_settings_t map = {x->server->id_namespace, x->server->fhir_endpoint, x->order.source_patient,
                               x->order.target_patient};
-    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->target_auth, &x->log, NULL, NULL,
+    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->log, NULL, NULL,
                                   &x->source_trouble, &x->target_trouble, on_member,
                                   on_prepared, x};
 
-    set_target_auth(x);
     x->mapper = p2p_mapper_make(x->pool, &map);
     x->token = p2p_token_make(x->pool, x->context->http, x->context->db, x->context->spec->keyring, x->context->clock,
                               &x->log, x->server, x->job.grant_id, x->context->owner);

@@ -45,7 +45,7 @@ static void ask_target(p2p_prepare_t *prepare, const char *method, const char *p
 {
     const p2p_spec_t *spec = prepare->set.context->spec;
     p2p_ask_t ask = {prepare->set.context->target_http, prepare->set.context->clock, method,
-                     apr_pstrcat(prepare->pool, spec->target, "/", path, NULL), body, len, prepare->set.target_auth,
+                     apr_pstrcat(prepare->pool, spec->target, "/", path, NULL), body, len, NULL,
                      spec->target_connections, (apr_uint64_t)prepare->set.job->id,
                      prepare->ended ? NULL : prepare->set.target_trouble};
 

@@ -16,7 +16,6 @@ typedef struct p2p_prepare_settings_t {
     const p2p_job_t *job;
     const p2p_job_order_t *order;
     const p2p_oidc_server_t *server;
-    const p2p_http_auth_t *target_auth;
     const p2p_log_t *log;
     p2p_token_t *token;
     p2p_mapper_t *mapper; /* learns the source's bases */

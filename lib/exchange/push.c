@@ -134,7 +134,6 @@ static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
     request.url = push->set.target;
     request.fields = push->fields;
     request.body = &outgoing->body;
-    request.auth = push->set.auth;
     request.max_bytes = ANSWER_BASE + (apr_uint64_t)outgoing->count * ANSWER_PER_ENTRY;
     request.stall_timeout = STALL_TIMEOUT;
     request.least_bytes = P2P_LEAST_BYTES;

@@ -16,7 +16,6 @@ typedef struct p2p_push_settings_t {
     p2p_http_t *http;
     const p2p_clock_t *clock;
     const char *target;            /* base URL */
-    const p2p_http_auth_t *auth;
     int connections;               /* Bundles under way at once */
     int bundle_size;               /* resources in a Bundle */
     apr_uint64_t bundle_bytes;

@@ -90,10 +90,10 @@ static const char *patient(reader_t *reader, json_object *doc, const char *prefi
 /* Does the definition name the member of the token answer that holds the member's id? */
 static int answer_names_patient(apr_pool_t *p, const p2p_oidc_server_t *server)
 {
-    char *state, *param = apr_strtok(apr_pstrdup(p, server->custom_token_params), ", ", &state);
+    const char *rest = server->custom_token_params, *value, *name = p2p_token_param_next(p, &rest, &value);
 
-    while (param && strchr(param, '=')) param = apr_strtok(NULL, ", ", &state);
-    return param != NULL;
+    while (name && value) name = p2p_token_param_next(p, &rest, &value);
+    return name != NULL;
 }
 
 static void read_access(reader_t *reader, json_object *source)

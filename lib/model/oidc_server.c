@@ -99,34 +99,41 @@ static const char *response_type(reader_t *reader)
     return *result ? result : "code";
 }
 
-/* One name or name=value of customTokenParams; NULL, or what is wrong with it. */
-static const char *check_param(const char *param, int *bare)
+const char *p2p_token_param_next(apr_pool_t *p, const char **rest, const char **value)
+{
+    const char *begin = *rest + strspn(*rest, ", \t");
+    apr_size_t len = strcspn(begin, ", \t");
+    const char *equals = memchr(begin, '=', len);
+
+    *rest = begin + len;
+    *value = equals ? apr_pstrmemdup(p, equals + 1, (apr_size_t)(begin + len - equals - 1)) : NULL;
+    return len ? apr_pstrmemdup(p, begin, equals ? (apr_size_t)(equals - begin) : len) : NULL;
+}
+
+/* One entry of customTokenParams; NULL, or what is wrong with it. */
+static const char *check_param(const char *name, const char *value, int *bare)
 {
     static const char *const ours[] = {"grant_type", "refresh_token", "client_id", "client_secret"};
-    apr_size_t length = strcspn(param, "=");
 
-    for (apr_size_t i = 0; i < length; i++) {
-        if (!isalnum((unsigned char)param[i]) && !strchr("_-.:", param[i])) {
+    for (const char *c = name; *c; c++) {
+        if (!isalnum((unsigned char)*c) && !strchr("_-.:", *c)) {
             return "must be a list of name or name=value, separated by commas or spaces";
         }
     }
-    if (!length) return "must be a list of name or name=value, separated by commas or spaces";
-    if (!param[length]) return (*bare)++ ? "must not hold more than one name without a value" : NULL;
+    if (!*name) return "must be a list of name or name=value, separated by commas or spaces";
+    if (!value) return (*bare)++ ? "must not hold more than one name without a value" : NULL;
     for (apr_size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (strlen(ours[i]) == length && !strncmp(param, ours[i], length)) {
-            return "must not set grant_type, refresh_token, client_id or client_secret";
-        }
+        if (!strcmp(ours[i], name)) return "must not set grant_type, refresh_token, client_id or client_secret";
     }
     return NULL;
 }
 
 static const char *custom_token_params(reader_t *reader)
 {
-    const char *given = text(reader, "customTokenParams", 4096), *wrong = NULL;
-    char *state, *param = apr_strtok(apr_pstrdup(reader->p, given), ", ", &state);
+    const char *given = text(reader, "customTokenParams", 4096), *rest = given, *wrong = NULL, *name, *value;
     int bare = 0;
 
-    for (; param && !wrong; param = apr_strtok(NULL, ", ", &state)) wrong = check_param(param, &bare);
+    while (!wrong && (name = p2p_token_param_next(reader->p, &rest, &value))) wrong = check_param(name, value, &bare);
     if (wrong) p2p_field_error(reader->errors, reader->prefix, "customTokenParams", "%s", wrong);
     return given;
 }

@@ -34,4 +34,8 @@ json_object *p2p_oidc_server_public(apr_pool_t *p, const p2p_oidc_server_t *serv
 /* {"pid":…,"name":…} for the list. */
 json_object *p2p_oidc_server_listed(apr_pool_t *p, const p2p_oidc_server_t *server);
 
+/* The next entry of customTokenParams, of which *rest is what is left: its name, in p, and *value, NULL where
+ * it is a bare name (of the member of a token answer that holds the member's id); NULL at the end. */
+const char *p2p_token_param_next(apr_pool_t *p, const char **rest, const char **value);
+
 #endif

@@ -41,6 +41,7 @@ struct p2p_token_t {
     apr_interval_time_t margin;
     const char *patient;  /* or NULL */
     apr_time_t not_before; /* monotonic: no refresh before that, while the access token lives */
+    apr_time_t quiet_until; /* monotonic: the endpoint wants to be left alone until then */
     apr_time_t waiting_since; /* monotonic; 0: not waiting for another's refresh */
     p2p_token_endpoint_t *endpoint;
     int is_searching;
@@ -200,20 +201,23 @@ static void look_again(p2p_token_t *token)
                                       on_time, token);
 }
 
-static void on_refreshed(void *baton, const p2p_token_answer_t *answer, apr_time_t expires, const p2p_error_t *error)
+static void on_refreshed(void *baton, const p2p_refreshed_t *refreshed, const p2p_error_t *error)
 {
     p2p_token_t *token = baton;
+    const p2p_token_answer_t *answer = &refreshed->tokens;
 
     token->refresh = NULL;
+    if (!error) p2p_token_endpoint_set_method(token->endpoint, refreshed->method);
     if (error && error->kind == P2P_E_LOST) {
         look_again(token);
         return;
     }
     if (error) {
+        if (refreshed->wait) token->quiet_until = monotonic(token) + refreshed->wait;
         fail_refresh(token, error);
         return;
     }
-    hold(token, answer->access_token, expires, answer->patient);
+    hold(token, answer->access_token, refreshed->expires, answer->patient);
     tell_all(token, NULL);
     step(token);
 }
@@ -231,7 +235,7 @@ static void begin_refresh(p2p_token_t *token, const p2p_grant_t *grant, const ch
 {
     p2p_refresh_order_t order = {token->http, token->db, token->keyring, token->clock, token->log, token->server,
                                  grant->id, token->owner, endpoint, grant->refresh_token,
-                                 is_good(token, token->calls, 0)};
+                                 p2p_token_endpoint_method(token->endpoint), is_good(token, token->calls, 0)};
     int mine = 0;
     p2p_error_t *error;
 
@@ -247,6 +251,11 @@ static void refresh(p2p_token_t *token, const p2p_grant_t *grant)
 {
     const char *endpoint = p2p_token_endpoint_known(token->endpoint);
 
+    if (monotonic(token) < token->quiet_until) {
+        fail_refresh(token, p2p_error_make(token->scratch, P2P_E_UNAVAILABLE, "token-endpoint-unreachable",
+                                           "The source's token endpoint asks to come again later."));
+        return;
+    }
     if (endpoint) {
         begin_refresh(token, grant, endpoint);
         return;

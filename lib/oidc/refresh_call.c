@@ -7,7 +7,9 @@
 
 #define ANSWER_BYTES (256 * 1024)
 #define STALL apr_time_from_sec(15)
-#define TRIES 4
+#define SHORTEST_PAUSE (APR_USEC_PER_SEC / 10)
+#define LONGEST_PAUSE (8 * APR_USEC_PER_SEC)
+#define LONGEST_ASKED apr_time_from_sec(3600)
 /* The mark in the database holds for 60 s: no request begins later, no answer comes later than that. */
 #define LAST_BEGIN apr_time_from_sec(30)
 #define LAST_STORE apr_time_from_sec(55)
@@ -15,13 +17,12 @@
 struct p2p_refresh_call_t {
     apr_pool_t *pool, *scratch; /* scratch: of one attempt */
     p2p_refresh_order_t order;
-    p2p_token_form_t form;
-    const char *shown; /* the endpoint, for sentences */
+    p2p_token_form_t form, other; /* other: the client's secret shown the other way; without a body: there is none */
+    p2p_token_asked_t asked;
     p2p_http_body_t body;
     apr_time_t began;  /* monotonic */
     int tries, lost;   /* requests sent; those of them whose fate is unknown */
-    p2p_token_answer_t answer;
-    apr_time_t expires;
+    p2p_refreshed_t refreshed;
     p2p_refresh_call_fn fn; /* NULL when nobody wants to know */
     void *baton;
 };
@@ -33,7 +34,7 @@ static apr_time_t age(const p2p_refresh_call_t *call)
 
 static void finish(p2p_refresh_call_t *call, const p2p_error_t *error)
 {
-    if (call->fn) call->fn(call->baton, error ? NULL : &call->answer, call->expires, error);
+    if (call->fn) call->fn(call->baton, &call->refreshed, error);
     else if (error) p2p_log_error(call->order.log, P2P_LOG_WARN, "A token refresh that nobody waits for", error);
     apr_pool_destroy(call->pool);
 }
@@ -57,8 +58,8 @@ static void store(void *baton)
 
     apr_pool_clear(call->scratch);
     error = p2p_grant_end_refresh(call->order.db, call->scratch, call->order.keyring, call->order.grant_id,
-                                  call->order.owner, call->answer.access_token, call->expires,
-                                  call->answer.refresh_token);
+                                  call->order.owner, call->refreshed.tokens.access_token, call->refreshed.expires,
+                                  call->refreshed.tokens.refresh_token);
     if (error && error->kind == P2P_E_UNAVAILABLE && age(call) < LAST_STORE) {
         call->order.http->after(call->order.http, APR_USEC_PER_SEC / 2, store, call);
         return;
@@ -68,14 +69,16 @@ static void store(void *baton)
 
 static void send_it(void *baton);
 
-/* 0.5, 1, 2 s, or what the endpoint asks for. */
+/* 0.5, 1, 2, 4, 8, 8 s, or what the endpoint asks for, for as long as the mark allows. */
 static void try_again(p2p_refresh_call_t *call, const apr_table_t *fields, const p2p_error_t *error)
 {
-    apr_interval_time_t wait = (APR_USEC_PER_SEC / 2) << (call->tries - 1), asked;
+    apr_interval_time_t wait = (APR_USEC_PER_SEC / 2) << (call->tries < 6 ? call->tries - 1 : 5), asked;
 
-    asked = p2p_http_retry_after(fields, call->order.clock->now(call->order.clock->baton), LAST_BEGIN);
-    if (asked > wait) wait = asked;
-    if (call->tries >= TRIES || age(call) + wait >= LAST_BEGIN) {
+    if (wait > LONGEST_PAUSE) wait = LONGEST_PAUSE;
+    asked = p2p_http_retry_after(fields, call->order.clock->now(call->order.clock->baton), LONGEST_ASKED);
+    if (asked >= 0) wait = asked > SHORTEST_PAUSE ? asked : SHORTEST_PAUSE;
+    if (age(call) + wait >= LAST_BEGIN) {
+        if (asked > 0) call->refreshed.wait = asked;
         give_up(call, 0, error);
         return;
     }
@@ -89,18 +92,28 @@ static void on_failure(p2p_refresh_call_t *call, const p2p_error_t *failure)
 {
     int never_sent = !strcmp(failure->code, "unreachable") || !strcmp(failure->code, "tls-refused") ||
                      !strcmp(failure->code, "timed-out");
-    const p2p_error_t *error = failure;
+    const p2p_error_t *error = p2p_token_no_answer(call->scratch, failure);
 
-    if (failure->kind == P2P_E_UNAVAILABLE)
-        error = p2p_error_detail(call->scratch,
-                                 p2p_error_make(call->scratch, P2P_E_UNAVAILABLE, "token-endpoint-unreachable", "%s",
-                                                failure->sentence),
-                                 failure->detail);
     if (!never_sent) call->lost++;
     if (failure->kind != P2P_E_UNAVAILABLE || call->lost > 1 || (call->lost && call->order.can_wait))
         give_up(call, 0, error);
     else
         try_again(call, NULL, error);
+}
+
+/* Not known by the secret shown this way: who the client is comes before the refresh token is looked at
+ * (section 5.2), so that showing it the other way cannot harm. */
+static void show_otherwise(p2p_refresh_call_t *call, const p2p_error_t *error)
+{
+    if (!call->other.body) {
+        give_up(call, 0, error);
+        return;
+    }
+    call->form = call->other;
+    call->other.body = NULL;
+    call->body.length = strlen(call->form.body);
+    call->refreshed.method = call->form.basic ? P2P_CLIENT_SECRET_BASIC : P2P_CLIENT_SECRET_POST;
+    call->order.http->after(call->order.http, 0, send_it, call);
 }
 
 static void on_answer(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
@@ -113,15 +126,19 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
         on_failure(call, failure);
         return;
     }
-    switch (p2p_token_judge(call->pool, call->shown, call->order.server->custom_token_params, status, body, len,
-                            &call->answer, &error)) {
+    switch (p2p_token_judge(call->pool, &call->asked, status, body, len, &call->refreshed.tokens, &error)) {
     case P2P_TOKEN_GIVEN:
-        if (call->answer.lives)
-            call->expires = call->order.clock->now(call->order.clock->baton) + call->answer.lives;
+        if (call->refreshed.tokens.lives)
+            call->refreshed.expires = call->order.clock->now(call->order.clock->baton) + call->refreshed.tokens.lives;
         store(call);
         break;
-    case P2P_TOKEN_LATER: try_again(call, fields, error); break;
+    case P2P_TOKEN_LATER:
+        /* Something before the endpoint may have answered for it: what it has done then is not known. */
+        if (call->order.can_wait && status != 429 && status != 503) give_up(call, 0, error);
+        else try_again(call, fields, error);
+        break;
     case P2P_TOKEN_DEAD: give_up(call, 1, error); break;
+    case P2P_TOKEN_STRANGER: show_otherwise(call, error); break;
     case P2P_TOKEN_UNUSABLE: give_up(call, 0, error); break;
     }
 }
@@ -159,7 +176,6 @@ p2p_refresh_call_t *p2p_refresh_call_begin(const p2p_refresh_order_t *order, p2p
 {
     apr_pool_t *pool;
     p2p_refresh_call_t *call;
-    p2p_oidc_server_t *server;
 
     apr_pool_create(&pool, NULL);
     call = apr_pcalloc(pool, sizeof *call);
@@ -168,12 +184,17 @@ p2p_refresh_call_t *p2p_refresh_call_begin(const p2p_refresh_order_t *order, p2p
     call->order = *order;
     call->order.owner = apr_pstrdup(pool, order->owner);
     call->order.endpoint = apr_pstrdup(pool, order->endpoint);
-    call->form = p2p_token_form(pool, order->server, order->refresh_token);
+    call->form = p2p_token_form_refresh(pool, order->server, order->method, order->refresh_token);
+    if (*order->server->client_secret)
+        call->other = p2p_token_form_refresh(pool, order->server,
+                                             order->method == P2P_CLIENT_SECRET_BASIC ? P2P_CLIENT_SECRET_POST
+                                                                                      : P2P_CLIENT_SECRET_BASIC,
+                                             order->refresh_token);
     call->order.refresh_token = NULL;
-    server = apr_pcalloc(pool, sizeof *server);
-    server->custom_token_params = apr_pstrdup(pool, order->server->custom_token_params);
-    call->order.server = server;
-    call->shown = p2p_uri_public(pool, call->order.endpoint, call->order.endpoint);
+    call->order.server = NULL;
+    call->refreshed.method = order->method;
+    call->asked.endpoint = p2p_uri_public(pool, call->order.endpoint, call->order.endpoint);
+    call->asked.names = apr_pstrdup(pool, order->server->custom_token_params);
     call->body = (p2p_http_body_t){read_form, call, strlen(call->form.body)};
     call->began = order->clock->monotonic(order->clock->baton);
     call->fn = fn;

@@ -1,49 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forms for token endpoints, and what their answers mean. */
+/* What the answers of token endpoints mean. */
 #include "oidc/token_answer.h"
 #include <apr_base64.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/uri.h"
 
 #define TOKEN_BYTES 16384          /* longer access or refresh tokens are not taken */
 #define LONGEST_LIFE (10 * 366 * 86400LL) /* seconds; more is taken for this */
-
-/* The words of customTokenParams, one after the other; NULL at the end. */
-static const char *next_word(apr_pool_t *p, const char **rest)
-{
-    const char *begin = *rest + strspn(*rest, ", \t");
-    apr_size_t len = strcspn(begin, ", \t");
-
-    *rest = begin + len;
-    return len ? apr_pstrmemdup(p, begin, len) : NULL;
-}
-
-static const char *add_pair(apr_pool_t *p, const char *form, const char *name, const char *value)
-{
-    return apr_pstrcat(p, form, "&", p2p_uri_encode(p, name), "=", p2p_uri_encode(p, value), NULL);
-}
-
-p2p_token_form_t p2p_token_form(apr_pool_t *p, const p2p_oidc_server_t *server, const char *refresh_token)
-{
-    p2p_token_form_t form = {"grant_type=refresh_token", NULL};
-    const char *rest = server->custom_token_params, *word;
-
-    form.body = add_pair(p, form.body, "refresh_token", refresh_token);
-    if (*server->client_secret)
-        form.basic = apr_pstrcat(p, p2p_uri_encode(p, server->client_id), ":",
-                                 p2p_uri_encode(p, server->client_secret), NULL);
-    else if (*server->client_id)
-        form.body = add_pair(p, form.body, "client_id", server->client_id);
-    while ((word = next_word(p, &rest))) {
-        const char *equals = strchr(word, '=');
-        if (equals && equals > word)
-            form.body = add_pair(p, form.body, apr_pstrmemdup(p, word, (apr_size_t)(equals - word)), equals + 1);
-    }
-    return form;
-}
 
 /* A token goes into a header field: visible ASCII only (RFC 6749 appendix A). */
 static int is_token(const char *text)
@@ -68,10 +33,10 @@ static const char *text_member(apr_pool_t *p, json_object *doc, const char *name
 
 static const char *patient_of(apr_pool_t *p, json_object *doc, const char *names)
 {
-    const char *word, *id = NULL;
+    const char *name, *value, *id = NULL;
 
-    while (!id && (word = next_word(p, &names)))
-        if (!strchr(word, '=')) id = text_member(p, doc, word);
+    while (!id && (name = p2p_token_param_next(p, &names, &value)))
+        if (!value) id = text_member(p, doc, name);
     return id ? id : text_member(p, doc, "patient");
 }
 
@@ -85,26 +50,30 @@ static apr_interval_time_t lives(apr_pool_t *p, json_object *doc)
     return apr_time_from_sec(seconds > LONGEST_LIFE ? LONGEST_LIFE : seconds);
 }
 
-static p2p_error_t *unusable(apr_pool_t *p, const char *endpoint, const char *why)
+static p2p_error_t *unusable(apr_pool_t *p, const p2p_token_asked_t *asked, const char *why)
 {
+    if (asked->is_target)
+        return p2p_error_make(p, P2P_E_REFUSED, "target-token-refused",
+                              "The target's token endpoint %s %s. Check the file that P2PTargetAuth names.", asked->endpoint,
+                              why);
     return p2p_error_make(p, P2P_E_INVALID, "token-answer-unusable",
                           "The token endpoint %s %s. Check the definition's token URL, client id and client secret.",
-                          endpoint, why);
+                          asked->endpoint, why);
 }
 
-static p2p_token_verdict_t judge_given(apr_pool_t *p, const char *endpoint, const char *names, json_object *doc,
+static p2p_token_verdict_t judge_given(apr_pool_t *p, const p2p_token_asked_t *asked, json_object *doc,
                                        p2p_token_answer_t *answer, p2p_error_t **error)
 {
     const char *type = p2p_json_str(doc, "token_type"), *refresh = p2p_json_str(doc, "refresh_token");
     const char *access = p2p_json_str(doc, "access_token");
 
     if (!is_token(access) || (refresh && *refresh && !is_token(refresh)) || (type && strcasecmp(type, "bearer"))) {
-        *error = unusable(p, endpoint, "gave no bearer token that can be used");
+        *error = unusable(p, asked, "gave no bearer token that can be used");
         return P2P_TOKEN_UNUSABLE;
     }
     answer->access_token = apr_pstrdup(p, access);
     answer->refresh_token = refresh ? apr_pstrdup(p, refresh) : "";
-    answer->patient = patient_of(p, doc, names);
+    answer->patient = patient_of(p, doc, asked->names);
     answer->lives = lives(p, doc);
     return P2P_TOKEN_GIVEN;
 }
@@ -118,42 +87,49 @@ static const char *error_word(apr_pool_t *p, json_object *doc)
     return apr_pstrdup(p, word);
 }
 
-static p2p_token_verdict_t judge_refused(apr_pool_t *p, const char *endpoint, int status, json_object *doc,
+static p2p_token_verdict_t judge_refused(apr_pool_t *p, const p2p_token_asked_t *asked, int status, json_object *doc,
                                          p2p_error_t **error)
 {
     const char *word = error_word(p, doc), *said = doc ? p2p_json_str(doc, "error_description") : NULL;
+    const char *what = asked->is_target ? "give a token" : "refresh a token";
     p2p_token_verdict_t verdict = P2P_TOKEN_UNUSABLE;
 
-    if (!strcmp(word, "invalid_grant") && (status == 400 || status == 401)) {
+    if (!asked->is_target && !strcmp(word, "invalid_grant") && (status == 400 || status == 401)) {
         verdict = P2P_TOKEN_DEAD;
         *error = p2p_error_make(p, P2P_E_REFUSED, "token-refused",
                                 "The source's authorization is not valid any more (invalid_grant at %s). The member has "
-                                "to authorise the exchange again.", endpoint);
-    } else if (*word) {
-        *error = unusable(p, endpoint, apr_psprintf(p, "refused to refresh a token (%d, %s)", status, word));
+                                "to authorise the exchange again.", asked->endpoint);
     } else {
-        *error = unusable(p, endpoint, apr_psprintf(p, "refused to refresh a token (%d)", status));
+        if (!strcmp(word, "invalid_client")) verdict = P2P_TOKEN_STRANGER;
+        *error = unusable(p, asked, apr_psprintf(p, "refused to %s (%d%s%s)", what, status, *word ? ", " : "", word));
     }
     p2p_error_detail(p, *error, said ? said : "The endpoint gave no description of the error.");
     return verdict;
 }
 
-p2p_token_verdict_t p2p_token_judge(apr_pool_t *p, const char *endpoint, const char *names, int status, const char *body,
+p2p_token_verdict_t p2p_token_judge(apr_pool_t *p, const p2p_token_asked_t *asked, int status, const char *body,
                                     apr_size_t len, p2p_token_answer_t *answer, p2p_error_t **error)
 {
     json_object *doc = NULL;
 
     if (status >= 500 || status == 429 || status == 408) {
         *error = p2p_error_make(p, P2P_E_UNAVAILABLE, "token-endpoint-unreachable",
-                                "The token endpoint %s has trouble (%d). Try again later, or ask its operator.", endpoint,
-                                status);
+                                "The token endpoint %s has trouble (%d). Try again later, or ask its operator.",
+                                asked->endpoint, status);
         return P2P_TOKEN_LATER;
     }
     if (p2p_json_parse(p, body, len, &doc) || !json_object_is_type(doc, json_type_object)) doc = NULL;
-    if (status != 200) return judge_refused(p, endpoint, status, doc, error);
-    if (doc) return judge_given(p, endpoint, names, doc, answer, error);
-    *error = unusable(p, endpoint, "gave an answer that is not a JSON object");
+    if (status != 200) return judge_refused(p, asked, status, doc, error);
+    if (doc) return judge_given(p, asked, doc, answer, error);
+    *error = unusable(p, asked, "gave an answer that is not a JSON object");
     return P2P_TOKEN_UNUSABLE;
+}
+
+const p2p_error_t *p2p_token_no_answer(apr_pool_t *p, const p2p_error_t *failure)
+{
+    if (failure->kind != P2P_E_UNAVAILABLE) return failure;
+    return p2p_error_detail(p, p2p_error_make(p, P2P_E_UNAVAILABLE, "token-endpoint-unreachable", "%s", failure->sentence),
+                            failure->detail);
 }
 
 /* base64url without padding to what apr_base64 takes. */

@@ -2,8 +2,10 @@
 /* Discovery of a token endpoint. */
 #include "oidc/token_endpoint.h"
 #include <apr_strings.h>
+#include <string.h>
 #include "base/json.h"
 #include "base/uri.h"
+#include "oidc/token_answer.h"
 
 #define DOCUMENT_BYTES (256 * 1024)
 
@@ -12,6 +14,7 @@ struct p2p_token_endpoint_t {
     p2p_http_t *http;
     const p2p_oidc_server_t *server;
     const char *found;
+    p2p_client_method_t method;
     const char *document; /* the URL being asked */
     int is_last;          /* there is no other document to ask */
     p2p_http_transfer_t *transfer;
@@ -36,12 +39,42 @@ const char *p2p_token_endpoint_known(const p2p_token_endpoint_t *e)
     return e->found;
 }
 
+p2p_client_method_t p2p_token_endpoint_method(const p2p_token_endpoint_t *e)
+{
+    return e->method;
+}
+
+void p2p_token_endpoint_set_method(p2p_token_endpoint_t *e, p2p_client_method_t method)
+{
+    e->method = method;
+}
+
+void p2p_token_endpoint_forget(p2p_token_endpoint_t *e)
+{
+    e->found = *e->server->token_endpoint ? e->server->token_endpoint : NULL;
+}
+
 static const char *smart_document(apr_pool_t *p, const p2p_oidc_server_t *server)
 {
     return apr_pstrcat(p, p2p_uri_trim(p, server->fhir_endpoint), "/.well-known/smart-configuration", NULL);
 }
 
 static void ask(p2p_token_endpoint_t *e);
+
+/* A document that tells of no method means Basic (RFC 8414 section 2). */
+static p2p_client_method_t method_of(json_object *doc)
+{
+    json_object *methods = p2p_json_arr(doc, "token_endpoint_auth_methods_supported");
+    int post = 0;
+
+    for (apr_size_t i = 0; methods && i < json_object_array_length(methods); i++) {
+        const char *method = json_object_get_string(json_object_array_get_idx(methods, i));
+
+        if (method && !strcmp(method, "client_secret_basic")) return P2P_CLIENT_SECRET_BASIC;
+        if (method && !strcmp(method, "client_secret_post")) post = 1;
+    }
+    return post ? P2P_CLIENT_SECRET_POST : P2P_CLIENT_SECRET_BASIC;
+}
 
 /* The document's word for it, held to the rules of a definition: plain http only where the document itself
  * came so. */
@@ -62,6 +95,7 @@ static p2p_error_t *read_document(p2p_token_endpoint_t *e, int status, const cha
                               "%s names no token endpoint that can be used (status %d). Set the definition's token URL.",
                               shown, status);
     e->found = apr_pstrdup(e->pool, named);
+    e->method = method_of(doc);
     return NULL;
 }
 
@@ -73,9 +107,7 @@ static void on_document(void *baton, int status, const apr_table_t *fields, cons
 
     (void)fields;
     e->transfer = NULL;
-    if (error && error->kind == P2P_E_UNAVAILABLE)
-        wrong = p2p_error_detail(e->scratch, p2p_error_make(e->scratch, P2P_E_UNAVAILABLE, "token-endpoint-unreachable",
-                                                            "%s", error->sentence), error->detail);
+    if (error) wrong = p2p_token_no_answer(e->scratch, error);
     if (!error) wrong = read_document(e, status, body, len);
     if (wrong && !e->is_last) {
         e->document = smart_document(e->scratch, e->server);

@@ -6,6 +6,7 @@
 
 #include "model/oidc_server.h"
 #include "net/http.h"
+#include "oidc/token_form.h"
 
 typedef struct p2p_token_endpoint_t p2p_token_endpoint_t;
 
@@ -19,6 +20,15 @@ p2p_token_endpoint_t *p2p_token_endpoint_make(apr_pool_t *p, p2p_http_t *http, c
 /* The endpoint, or NULL while it is not known. Once it is known it stays; valid as long as the definition and
  * p. */
 const char *p2p_token_endpoint_known(const p2p_token_endpoint_t *endpoint);
+
+/* How a client's secret is shown there: what its document tells (RFC 8414), else by Basic. */
+p2p_client_method_t p2p_token_endpoint_method(const p2p_token_endpoint_t *endpoint);
+
+/* What experience tells of that. */
+void p2p_token_endpoint_set_method(p2p_token_endpoint_t *endpoint, p2p_client_method_t method);
+
+/* What was found is looked for anew next time. */
+void p2p_token_endpoint_forget(p2p_token_endpoint_t *endpoint);
 
 /* Looks for it; one search at a time. */
 void p2p_token_endpoint_find(p2p_token_endpoint_t *endpoint, p2p_token_endpoint_fn fn, void *baton);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "exchange/spool.h"
 #include "net/http_curl.h"
+#include "oidc/target_http.h"
 #include "runner/claim.h"
 #include "runner/wake.h"
 #include "store/migrate.h"
@@ -255,7 +256,7 @@ static p2p_error_t *prepare(runner_t *r)
     r->context.clock = &r->clock;
     r->context.log = r->log;
     r->context.http = r->http;
-    r->context.target_http = r->http;
+    P2P_TRY(p2p_target_http_make(r->pool, r->http, &r->clock, r->log, r->spec, &r->context.target_http));
     if (r->spec->spool_dir) r->context.spool = p2p_spool_make(r->pool, r->spec->spool_dir, r->spec->spool_bytes);
     r->context.reading = p2p_reading_make(r->pool, &r->clock, r->spec->memory);
     r->claims = p2p_claims_make(r->pool, &r->context);

@@ -24,6 +24,16 @@ P2P::Httpd::make_certificate("$dir/$_") for qw(a b);
 chown +(getpwnam 'nobody')[2, 3], $alien if $> == 0;
 mkdir "$dir/closed", 0700;
 
+# Files of P2PTargetAuth client-credentials.
+sub client { my ($name, $text, $mode) = @_; return P2P::Httpd::write_file("$dir/$name.json", $text, $mode // 0600) }
+
+sub signed_client {
+    my ($algorithm, $kind) = @_;
+    my $pem = `openssl genpkey -quiet -algorithm $kind 2>/dev/null || openssl genpkey -algorithm $kind 2>/dev/null`;
+    $pem =~ s/\n/\\n/g;
+    return qq({"clientId":"us","privateKey":"$pem","keyId":"1","algorithm":"$algorithm"});
+}
+
 sub configtest {
     my (%opt) = @_;
     my %directives = (P2PRunner => $program, P2PRunners => 1, %{ delete $opt{directives} // {} });
@@ -70,8 +80,17 @@ fault('P2PTarget', 'https://fhir.example.org/r4#x', qr/^P2PTarget .*fragment/);
 fault('P2PTarget', 'https://a.example https://b.example', qr/^Write it as P2PTarget URL$/);
 accepted('http beyond loopback with P2PAllowHttp On', directives => { P2PTarget => 'http://fhir.example.org/r4', P2PAllowHttp => 'On' });
 
-fault('P2PTargetAuth', 'digest', qr/^P2PTargetAuth must be none, bearer FILE, basic FILE or certificate CERT KEY, not "digest"$/);
-fault('P2PTargetAuth', "client-credentials $plain", qr/^P2PTargetAuth client-credentials is not in this version: use /);
+fault('P2PTargetAuth', 'digest', qr/^P2PTargetAuth must be none, bearer FILE, basic FILE, client-credentials FILE or certificate CERT KEY, not "digest"$/);
+fault('P2PTargetAuth', 'client-credentials', qr/^Write it as P2PTargetAuth client-credentials FILE$/);
+fault('P2PTargetAuth', "client-credentials $plain", qr/^P2PTargetAuth \(.*plain must be a JSON object$/);
+fault('P2PTargetAuth', 'client-credentials ' . client(open => '{"clientId":"us","clientSecret":"s"}', 0644), qr/^P2PTargetAuth \(.*mode 0644\) is open to others/);
+fault('P2PTargetAuth', 'client-credentials ' . client(anonymous => '{"clientSecret":"s"}'), qr/^P2PTargetAuth \(.*anonymous\.json: clientId is required$/);
+fault('P2PTargetAuth', 'client-credentials ' . client(http => '{"clientId":"us","clientSecret":"s","tokenEndpoint":"http://as.example/token"}'),
+    qr/^P2PTargetAuth \(.*http\.json: tokenEndpoint must be an https URL/);
+fault('P2PTargetAuth', 'client-credentials ' . client(curve => signed_client('ES384', 'ec -pkeyopt ec_paramgen_curve:P-256')),
+    qr/^P2PTargetAuth \(.*curve\.json: privateKey must be a key on the curve P-384/);
+fault('P2PTargetAuth', 'client-credentials ' . client(short => signed_client('RS384', 'rsa -pkeyopt rsa_keygen_bits:1024')),
+    qr/^P2PTargetAuth \(.*short\.json: privateKey must be an RSA key of 2048/);
 fault('P2PTargetAuth', 'bearer', qr/^Write it as P2PTargetAuth bearer FILE$/);
 fault('P2PTargetAuth', "certificate $dir/a.pem", qr/^Write it as P2PTargetAuth certificate CERT KEY$/);
 fault('P2PTargetAuth', "bearer $dir/none", qr/^P2PTargetAuth \(.*\): \S+none cannot be read: No such file/);
@@ -82,7 +101,10 @@ fault('P2PTargetAuth', "certificate $plain $dir/a.key", qr/^P2PTargetAuth \(.*pl
 fault('P2PTargetAuth', "certificate $dir/a.pem $plain", qr/^P2PTargetAuth \(.*plain holds no private key/);
 fault('P2PTargetAuth', "certificate $dir/a.pem $dir/b.key", qr/^P2PTargetAuth \(.*b\.key is not the key of the certificate/);
 accepted("P2PTargetAuth $_", directives => { P2PTargetAuth => $_ })
-    for 'none', "bearer $token", "basic $basic", "certificate $dir/a.pem $dir/a.key";
+    for 'none', "bearer $token", "basic $basic", "certificate $dir/a.pem $dir/a.key",
+    'client-credentials ' . client(secret => '{"clientId":"us","clientSecret":"s"}'),
+    'client-credentials ' . client(rsa => signed_client('RS384', 'rsa -pkeyopt rsa_keygen_bits:2048')),
+    'client-credentials ' . client(ec => signed_client('ES384', 'ec -pkeyopt ec_paramgen_curve:P-384'));
 
 fault('P2PCAFile', "$dir/none", qr/^P2PCAFile \(.*none cannot be read: No such file/);
 fault('P2PCAFile', $plain, qr/^P2PCAFile \(.*plain holds no certificate/);

@@ -18,7 +18,7 @@ typedef struct fake_answer_t {
 
 struct p2p_http_transfer_t {
     p2p_http_request_t request;
-    const char *url, *body, *basic;
+    const char *url, *body, *basic, *bearer;
     int is_over;
 };
 
@@ -47,6 +47,7 @@ static p2p_error_t *fake_start(p2p_http_t *http, const p2p_http_request_t *reque
     }
     t->body = body;
     t->basic = request->auth && request->auth->basic ? apr_pstrdup(f->pool, request->auth->basic) : NULL;
+    t->bearer = request->auth && request->auth->bearer ? apr_pstrdup(f->pool, request->auth->bearer) : NULL;
     if (transfer) *transfer = t;
     return NULL;
 }

@@ -321,7 +321,7 @@ static inline void silent(void *baton, p2p_log_level_t level, const char *text)
 /* Sets out with these limits; further settings may be changed before begin_world. */
 static inline void make_world(world_t *world, int bundle_size, int connections)
 {
-    p2p_push_settings_t push = {&world->http, &world->clock, "https://target.example/fhir", NULL, connections, bundle_size, 8 << 20, 0,
+    p2p_push_settings_t push = {&world->http, &world->clock, "https://target.example/fhir", connections, bundle_size, 8 << 20, 0,
                                 mapper, &world->seen, &world->trouble, on_written, on_refused, on_failed, world, 0};
     p2p_sequence_settings_t order = {mapper, &world->seen, NULL, 0, 0, NULL, 1 << 30, &world->log, on_failed, on_skipped, world};
 

@@ -183,6 +183,75 @@ static void forms(void **state)
     assert_non_null(strstr(net.asked[1].body, "&client_id=a%3Ab%20c&"));
 }
 
+static int is_marked(void)
+{
+    return (int)ask_int("SELECT COUNT(*) FROM p2p_grant WHERE refresh_owner <> ''");
+}
+
+/* Who is not known by Basic may be by the form, and the other way round; what the server's document says comes first. */
+static void ways_to_show_the_secret(void **state)
+{
+    (void)state;
+    order("access-1", "refresh-1");
+    fake_answer(&net, 401, "{\"error\":\"invalid_client\"}");
+    fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ""));
+    assert_given(get("access-1"), "access-2");
+    assert_non_null(net.asked[0].basic);
+    assert_null(net.asked[1].basic);
+    assert_string_equal(net.asked[1].body, "grant_type=refresh_token&refresh_token=refresh-1&client_id=client&client_secret=se-cret");
+    fake_answer(&net, 200, GIVEN("access-3", "refresh-3", ""));
+    assert_given(get("access-2"), "access-3");
+    assert_null(net.asked[2].basic); /* once found out it stays */
+    fake_answer(&net, 400, "{\"error\":\"invalid_client\"}");
+    fake_answer(&net, 401, "{\"error\":\"invalid_client\"}");
+    assert_failed(get("access-3"), "token-answer-unusable");
+    assert_int_equal(net.count, 5);
+    assert_false(grant()->ended);
+}
+
+static void methods_of_the_document(void **state)
+{
+    static const struct {
+        const char *methods;
+        int basic;
+    } cases[] = {{"", 1}, {",\"token_endpoint_auth_methods_supported\":[\"client_secret_post\"]", 0},
+                 {",\"token_endpoint_auth_methods_supported\":[\"client_secret_post\",\"client_secret_basic\"]", 1},
+                 {",\"token_endpoint_auth_methods_supported\":[\"private_key_jwt\",7]", 1}};
+
+    (void)state;
+    server->token_endpoint = "";
+    for (apr_size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *access = apr_psprintf(pool, "access-%d", (int)i);
+        int asked = net.count;
+
+        order(access, apr_psprintf(pool, "refresh-of-%d", (int)i));
+        run_sql("DELETE FROM p2p_job");
+        fake_answer(&net, 200, apr_pstrcat(pool, "{\"token_endpoint\":\"" ENDPOINT "\"", cases[i].methods, "}", NULL));
+        fake_answer(&net, 200, GIVEN("access-new", "", ""));
+        assert_given(get(access), "access-new");
+        assert_int_equal(net.asked[asked + 1].basic != NULL, cases[i].basic);
+    }
+}
+
+/* A Retry-After that is longer than a refresh may take is kept to all the same. */
+static void left_alone(void **state)
+{
+    (void)state;
+    order("access-1", "refresh-1");
+    fake_answer(&net, 429, "");
+    net.answers[0].retry_after = "120";
+    assert_failed(get("access-1"), "token-endpoint-unreachable");
+    assert_failed(get("access-1"), "token-endpoint-unreachable");
+    assert_int_equal(net.count, 1);
+    assert_false(is_marked());
+    net.now += apr_time_from_sec(121);
+    fake_answer(&net, 429, "");
+    net.answers[0].retry_after = "0";
+    fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ""));
+    assert_given(get("access-1"), "access-2");
+    assert_int_equal(net.count, 3);
+}
+
 static void dead_grant(void **state)
 {
     (void)state;
@@ -208,18 +277,13 @@ static void no_refresh_token(void **state)
     assert_int_equal(net.count, 0);
 }
 
-static int is_marked(void)
-{
-    return (int)ask_int("SELECT COUNT(*) FROM p2p_grant WHERE refresh_owner <> ''");
-}
-
 static void unusable_answers(void **state)
 {
     static const struct {
         int status;
         const char *body;
     } bad[] = {
-        {401, "{\"error\":\"invalid_client\"}"}, {403, "no"}, {404, ""}, {200, "<html>"}, {200, "[]"}, {200, "{}"},
+        {400, "{\"error\":\"unauthorized_client\"}"}, {403, "no"}, {404, ""}, {200, "<html>"}, {200, "[]"}, {200, "{}"},
         {200, "{\"access_token\":\"\"}"}, {200, "{\"access_token\":\"a\\nb\"}"}, {200, "{\"access_token\":7}"},
         {200, "{\"access_token\":\"a\",\"refresh_token\":\"b c\"}"}, {200, "{\"access_token\":\"a\",\"token_type\":\"DPoP\"}"},
         {302, ""}, {403, "{\"error\":\"invalid_grant\"}"},
@@ -249,9 +313,11 @@ static void trouble_at_the_endpoint(void **state)
     fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ""));
     assert_given(get("access-1"), "access-2");
     assert_int_equal(net.now - begun, 500000 + 1000000 + 7000000);
-    for (int i = 0; i < 4; i++) fake_failure(&net, "unreachable");
+    for (int i = 0; i < 7; i++) fake_failure(&net, "unreachable");
+    begun = net.now;
     assert_failed(get("access-2"), "token-endpoint-unreachable");
-    assert_int_equal(net.count, 8);
+    assert_int_equal(net.now - begun, 23500000); /* the mark holds for a minute */
+    assert_int_equal(net.count, 11);
     assert_false(is_marked());
     assert_false(grant()->ended);
 }
@@ -265,7 +331,7 @@ static void lost_answers(void **state)
     fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ",\"expires_in\":100"));
     assert_given(get("access-1"), "access-2");
     net.now += apr_time_from_sec(80);
-    fake_failure(&net, "cut-short");
+    fake_answer(&net, 504, ""); /* as a proxy does, whatever has become of it behind */
     assert_given(get(NULL), "access-2");
     assert_int_equal(net.count, 3);
     assert_given(get(NULL), "access-2"); /* and no other attempt until it ends */
@@ -443,8 +509,8 @@ static void from_within(void **state)
     (void)state;
     order("access-1", "refresh-1");
     p2p_token_get(token, "access-1", ask_again, &greedy);
-    fake_answer(&net, 401, "{\"error\":\"invalid_client\"}");
-    fake_answer(&net, 401, "{\"error\":\"invalid_client\"}");
+    fake_answer(&net, 401, "{\"error\":\"invalid_request\"}");
+    fake_answer(&net, 401, "{\"error\":\"invalid_request\"}");
     fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ""));
     while (fake_step(&net)) continue;
     assert_int_equal(greedy.calls, 3);
@@ -454,7 +520,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(in_hand), TEST(run_out), TEST(ahead_of_expiry), TEST(refused_one), TEST(forms), TEST(dead_grant),
+        TEST(in_hand), TEST(run_out), TEST(ahead_of_expiry), TEST(refused_one), TEST(forms), TEST(ways_to_show_the_secret),
+        TEST(methods_of_the_document), TEST(left_alone), TEST(dead_grant),
         TEST(no_refresh_token), TEST(unusable_answers), TEST(trouble_at_the_endpoint), TEST(lost_answers),
         TEST(another_is_at_it), TEST(another_died), TEST(in_doubt), TEST(shared), TEST(discovered), TEST(not_discovered), TEST(orphan),
         TEST(cancelled), TEST(from_within),
