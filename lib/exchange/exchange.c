@@ -16,8 +16,9 @@
 #include "store/oidc_server_store.h"
 
 #define BACKLOG_SHARE 128                      /* of P2PMemory: what one job may have received and not looked at */
-#define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool */
-#define MEMORY_TIMES 16                        /* P2PMemory: what one job may never exceed */
+#define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool, with what parts keep */
+#define WAITING_LEAST 64                       /* so much of it, whatever other jobs have */
+#define PUSH_SHARE 2                           /* and what push may hold before it gets more */
 #define DRAIN_TIME apr_time_from_sec(10)       /* for what is under way at the target when a job cannot go on */
 #define DRAIN_LOOK apr_time_from_msec(50)
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
@@ -115,8 +116,21 @@ static int is_full(void *baton)
     const p2p_exchange_context_t *context = x->context;
     apr_int64_t waiting = (apr_int64_t)p2p_sequence_waiting(x->sequence), moves = moving(x);
 
-    if ((apr_int64_t)p2p_sequence_backlog(x->sequence) > context->spec->memory / BACKLOG_SHARE) return 1;
+    if ((apr_int64_t)p2p_sequence_backlog(x->sequence) > context->spec->memory / BACKLOG_SHARE || p2p_sequence_is_over(x->sequence)) return 1;
     return moves > 0 && context->memory_used - x->memory + waiting + moves + p2p_reading_held(context->reading) > context->spec->memory;
+}
+
+/* What may wait in memory: a share, less where other jobs have taken theirs, but always some. What is kept of parts that have not landed
+ * counts as well: where that is too much, what holds them up is written open. */
+static apr_size_t allowance(void *baton)
+{
+    const p2p_exchange_t *x = baton;
+    apr_int64_t memory = x->context->spec->memory, most = memory / WAITING_SHARE;
+    apr_int64_t left = memory / 4 * 3 - (x->context->memory_used - x->memory), parts = p2p_land_bytes(x->land);
+
+    if (left < most) most = left;
+    if (most < memory / WAITING_LEAST) most = memory / WAITING_LEAST;
+    return most > parts ? (apr_size_t)(most - parts) : 0;
 }
 
 static void on_written(void *baton, p2p_resource_t *resource, const char *version)
@@ -125,8 +139,8 @@ static void on_written(void *baton, p2p_resource_t *resource, const char *versio
 
     if (!resource->key) p2p_land_provenance_written(resource->landing);
     else {
-        p2p_seen_set(&x->seen, resource->key, P2P_SEEN_WRITTEN);
-        p2p_land_written(resource->landing, resource, version);
+        p2p_seen_set(&x->seen, resource->key, resource->open ? P2P_SEEN_OPEN : P2P_SEEN_WRITTEN);
+        if (!resource->first) p2p_land_written(resource->landing, resource, version);
         p2p_sequence_settled(x->sequence, resource->key);
         p2p_receive_settled(x->receive, resource->key);
     }
@@ -142,8 +156,10 @@ static void on_refused(void *baton, p2p_resource_t *resource, int status, const 
         fail(x, p2p_error_detail(x->pool, p2p_error_make(x->pool, P2P_E_REFUSED, "provenance-refused",
              "the target answered %d to the Provenance of a part", status), outcome));
     } else {
-        p2p_seen_set(&x->seen, resource->key, P2P_SEEN_GONE);
-        p2p_land_rejected(resource->landing, resource, outcome);
+        int is_there = p2p_seen_state(&x->seen, resource->key) == P2P_SEEN_AGAIN; /* as it was written open */
+
+        p2p_seen_set(&x->seen, resource->key, is_there ? P2P_SEEN_WRITTEN : P2P_SEEN_GONE);
+        if (!resource->first) p2p_land_rejected(resource->landing, resource, outcome);
         p2p_sequence_settled(x->sequence, resource->key);
         p2p_receive_settled(x->receive, resource->key);
     }
@@ -181,8 +197,8 @@ static void make_sequence(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
     p2p_sequence_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved,
-                                   spec->batch, x->context->spool,
-                                (apr_size_t)(spec->memory / WAITING_SHARE), &x->log, fail, on_foreign, x};
+                                   spec->batch, x->context->spool, (apr_size_t)(spec->memory / WAITING_SHARE), allowance,
+                                   (apr_uint64_t)(spec->memory / PUSH_SHARE), &x->log, fail, on_foreign, x};
 
     x->sequence = p2p_sequence_make(x->stages, &set);
 }
@@ -218,7 +234,6 @@ static void want(void *baton, const char *url)
 {
     p2p_exchange_t *x = baton;
 
-    if (x->planned.followed >= x->context->spec->follow_references) return;
     x->planned.followed++;
     p2p_pull_add(x->pull, "read", x->planned.requests++, 0, url, 0, 1);
 }
@@ -233,7 +248,7 @@ static void resolve_waiting(p2p_exchange_t *x)
         return;
     }
     apr_pool_create(&p, x->pool);
-    p2p_sequence_wanted(x->sequence, p, want, x);
+    p2p_sequence_wanted(x->sequence, p, x->context->spec->follow_references - x->planned.followed, want, x);
     apr_pool_destroy(p);
     if (p2p_pull_is_idle(x->pull) && !p2p_sequence_has_work(x->sequence)) {
         x->closed = 1;
@@ -363,14 +378,10 @@ static void flush_landed(p2p_exchange_t *x, int now)
 
 static void measure(p2p_exchange_t *x)
 {
-    apr_int64_t memory = (apr_int64_t)p2p_sequence_waiting(x->sequence) + moving(x);
+    apr_int64_t memory = (apr_int64_t)p2p_sequence_waiting(x->sequence) + moving(x) + p2p_land_bytes(x->land);
 
     x->context->memory_used += memory - x->memory;
     x->memory = memory;
-    if (memory > x->context->spec->memory * MEMORY_TIMES)
-        fail(x, p2p_error_make(x->pool, P2P_E_INVALID, "waiting-too-large",
-                               "what waits for resources that have not come takes more than %d times P2PMemory; give more with "
-                               "P2PMemory or P2PSpool, or order less at a time", MEMORY_TIMES));
 }
 
 static void run(p2p_exchange_t *x)
