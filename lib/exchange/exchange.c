@@ -22,6 +22,7 @@
 #define DRAIN_TIME apr_time_from_sec(10)       /* for what is under way at the target when a job cannot go on */
 #define DRAIN_LOOK apr_time_from_msec(50)
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
+#define REST_AFTER apr_time_from_sec(60)       /* a job that waits for longer gives its slot back */
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
 
 typedef enum { PREPARING, RUNNING, DRAINING, ENDING, ENDED } phase_t;
@@ -51,6 +52,7 @@ struct p2p_exchange_t {
     int kicked_now;            /* kick comes without delay */
     p2p_job_counts_t partial;  /* of parts that have not landed when the job ends */
     apr_time_t drain_until;    /* monotonic */
+    apr_interval_time_t rest;  /* it gives its slot back for so long; 0: it comes to its end */
     apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
     const p2p_error_t *error;  /* what ends the job */
     int stopping, closed;
@@ -265,6 +267,13 @@ static void over(p2p_exchange_t *x)
     x->ended(x->baton);
 }
 
+static apr_interval_time_t trouble_lasting(const p2p_exchange_t *x)
+{
+    apr_interval_time_t source = p2p_trouble_lasting(&x->source_trouble), target = p2p_trouble_lasting(&x->target_trouble);
+
+    return source > target ? source : target;
+}
+
 static void finish(void *baton)
 {
     p2p_exchange_t *x = baton;
@@ -276,7 +285,9 @@ static void finish(void *baton)
 
     apr_pool_create(&p, x->pool);
     error = x->prepare ? p2p_prepare_save_task(x->prepare, p) : NULL;
-    if (!error)
+    if (!error && x->rest)
+        error = p2p_job_rest(x->context->db, p, &x->job, x->context->owner, x->rest, trouble_lasting(x));
+    else if (!error)
         error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, &ending);
     again = error && error->kind == P2P_E_UNAVAILABLE;
     if (error) p2p_log_error(&x->log, P2P_LOG_WARN, "The end of the job is not noted", error);
@@ -362,6 +373,44 @@ static void go_on_draining(p2p_exchange_t *x)
     } else end(x);
 }
 
+/* ---- A rest ---- */
+
+/* Where all that is left to be done waits for a peer: when the first of it goes on (monotonic). Else 0. */
+static apr_time_t waits_until(const p2p_exchange_t *x)
+{
+    apr_time_t source, target;
+
+    if (x->error || x->stopping || p2p_exchange_busy(x)) return 0;
+    if (x->phase == PREPARING) return x->source_trouble.asks_at ? x->source_trouble.asks_at : x->target_trouble.asks_at;
+    if (x->phase != RUNNING || p2p_sequence_has_work(x->sequence)) return 0;
+    source = p2p_pull_waits_until(x->pull);
+    target = p2p_push_waits_until(x->push);
+    if (source == APR_INT64_MAX && target == APR_INT64_MAX) return 0;
+    return source < target ? source : target;
+}
+
+/* Makes room for another job, as a runner that ends would: what has not landed is fetched again. Nothing is under way. */
+static void rest(p2p_exchange_t *x, apr_interval_time_t delay)
+{
+    if (x->land) p2p_land_flush(x->land);
+    if (x->error) return;
+    p2p_log(&x->log, P2P_LOG_INFO, "It has to wait %" APR_TIME_T_FMT " s for a peer and gives its slot back", apr_time_sec(delay));
+    x->rest = delay;
+    x->phase = ENDING;
+    x->land = NULL;
+    drop_stages(x);
+    if (x->kick) x->context->http->cancel_timer(x->kick);
+    x->kick = NULL;
+    finish(x);
+}
+
+static void look_whether_to_rest(p2p_exchange_t *x)
+{
+    apr_time_t until = waits_until(x);
+
+    if (until && until - monotonic(x) > REST_AFTER) rest(x, until - monotonic(x));
+}
+
 /* ---- The pump ---- */
 
 static void flush_landed(p2p_exchange_t *x, int now)
@@ -374,6 +423,9 @@ static void flush_landed(p2p_exchange_t *x, int now)
     }
     x->landed_since = 0;
     p2p_land_flush(x->land);
+    if (p2p_land_counts(x->land)->parts == x->job.counts.parts) return;
+    p2p_trouble_landed(&x->source_trouble);
+    p2p_trouble_landed(&x->target_trouble);
 }
 
 static void measure(p2p_exchange_t *x)
@@ -454,7 +506,11 @@ static p2p_error_t *on_member(void *baton, const char *patient)
 static p2p_error_t *load(p2p_exchange_t *x)
 {
     const p2p_exchange_context_t *context = x->context;
+    apr_interval_time_t lasting;
 
+    P2P_TRY(p2p_job_trouble(context->db, x->pool, &x->job, &lasting));
+    p2p_trouble_recall(&x->source_trouble, lasting);
+    p2p_trouble_recall(&x->target_trouble, lasting);
     P2P_TRY(p2p_job_load(context->db, x->pool, context->spec->keyring, &x->job, &x->order, &x->requests));
     return p2p_oidc_server_get(context->db, x->pool, context->spec->keyring, x->job.oidc_server_id, &x->server);
 }
@@ -529,6 +585,7 @@ void p2p_exchange_tick(p2p_exchange_t *exchange)
         exchange->stopping = 1;
         kick(exchange);
     }
+    if (!error) look_whether_to_rest(exchange);
     apr_pool_destroy(p);
 }
 

@@ -427,7 +427,7 @@ apr_time_t p2p_push_waits_until(const p2p_push_t *push)
     apr_time_t first = APR_INT64_MAX;
     int i;
 
-    if (push->in_flight || push->queued || push->open->count) return 0;
+    if (push->in_flight || push->queued) return 0;
     for (i = 0; i < push->alive_count; i++) {
         if (push->alive[i]->timer && push->alive[i]->due < first) first = push->alive[i]->due;
     }
