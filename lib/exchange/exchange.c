@@ -190,7 +190,7 @@ static void make_push(p2p_exchange_t *x)
     const p2p_spec_t *spec = x->context->spec;
     p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, spec->target_connections,
                                spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
-                               &x->target_trouble, on_written, on_refused, fail, x, (apr_uint64_t)x->job.id};
+                               &x->target_trouble, on_written, on_refused, fail, kick, x, (apr_uint64_t)x->job.id};
 
     x->push = p2p_push_make(x->stages, &set);
 }

@@ -10,7 +10,7 @@
 #include "exchange/outgoing.h"
 #include "fhir/answer.h"
 
-#define QUEUED_MAX 1                          /* closed Bundles that wait for a connection */
+#define QUEUED_MAX 1                          /* closed Bundles of a job that wait for a connection, here or in net's line */
 #define STALL_TIMEOUT apr_time_from_sec(120)  /* a target may think long about a Bundle */
 #define ANSWER_BASE (1 << 20)                 /* bytes of an answer: so many, */
 #define ANSWER_PER_ENTRY 8192                 /* and so many for each entry */
@@ -24,6 +24,7 @@ struct p2p_push_t {
     p2p_outgoing_t **alive; /* all but the open one */
     int alive_count, alive_room;
     int queued, in_flight, broken, draining;
+    int in_line; /* of those in flight: which wait for other jobs' to come off their connections */
     int refused_some; /* so that links which were good when they were bundled may not be so any more */
     apr_array_header_t *fields;
 };
@@ -119,6 +120,24 @@ static void settle_links(const p2p_push_t *push, p2p_resource_t *resource)
     }
 }
 
+static void leave_line(p2p_outgoing_t *outgoing)
+{
+    p2p_push_t *push = outgoing->owner;
+
+    if (!outgoing->in_line) return;
+    outgoing->in_line = 0;
+    push->in_line--;
+}
+
+static void on_begun(void *baton)
+{
+    p2p_outgoing_t *outgoing = baton;
+    p2p_push_t *push = outgoing->owner;
+
+    leave_line(outgoing);
+    push->set.room(push->set.baton);
+}
+
 static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
 {
     p2p_http_request_t request = {0};
@@ -139,7 +158,10 @@ static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
     request.least_bytes = P2P_LEAST_BYTES;
     request.connections = push->set.connections;
     request.turn = push->set.turn;
+    request.begun = on_begun;
     outgoing->attempts++;
+    outgoing->in_line = 1;
+    push->in_line++;
     push->in_flight++;
     error = p2p_http_fetch(push->set.http, outgoing->pool, &request, on_answer, outgoing, &outgoing->transfer);
     if (error) fail(push, error);
@@ -338,6 +360,7 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     p2p_push_t *push = outgoing->owner;
 
     outgoing->transfer = NULL;
+    leave_line(outgoing);
     push->in_flight--;
     if ((push->broken || push->draining) && (error || status > 201)) {
         die(push, outgoing);
@@ -390,7 +413,7 @@ void p2p_push_close(p2p_push_t *push)
 
 int p2p_push_has_room(const p2p_push_t *push)
 {
-    return push->queued < QUEUED_MAX && !push->broken;
+    return push->queued + push->in_line < QUEUED_MAX && !push->broken;
 }
 
 void p2p_push_flush(p2p_push_t *push)

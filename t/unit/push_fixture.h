@@ -42,6 +42,8 @@ typedef struct world_t {
     p2p_sequence_settings_t order_settings;
     sent_t sent[IN_FLIGHT_MAX];
     int in_flight, most_in_flight, most_entries;
+    int others_first;        /* requests stay in line until the test lets them begin */
+    int told_of_room;
     struct { void (*fn)(void *baton); void *baton; apr_interval_time_t delay; } timers[IN_FLIGHT_MAX];
     int timer_count;
     verdict_t (*target)(struct world_t *world, const sent_t *sent);
@@ -180,6 +182,7 @@ static inline p2p_error_t *start(p2p_http_t *http, const p2p_http_request_t *req
     if (sent->count > world->most_entries) world->most_entries = sent->count;
     if (++world->in_flight > world->most_in_flight) world->most_in_flight = world->in_flight;
     *transfer = (p2p_http_transfer_t *)(void *)sent;
+    if (!world->others_first) request->begun(request->baton);
     return NULL;
 }
 
@@ -329,6 +332,11 @@ static inline void on_failed(void *baton, const p2p_error_t *error)
     world->failed = error->code;
 }
 
+static inline void on_room(void *baton)
+{
+    ((world_t *)baton)->told_of_room++;
+}
+
 /* ---- The world ---- */
 
 static inline void silent(void *baton, p2p_log_level_t level, const char *text)
@@ -342,7 +350,7 @@ static inline void silent(void *baton, p2p_log_level_t level, const char *text)
 static inline void make_world(world_t *world, int bundle_size, int connections)
 {
     p2p_push_settings_t push = {&world->http, &world->clock, "https://target.example/fhir", connections, bundle_size, 8 << 20, 0,
-                                mapper, &world->seen, &world->trouble, on_written, on_refused, on_failed, world, 0};
+                                mapper, &world->seen, &world->trouble, on_written, on_refused, on_failed, on_room, world, 0};
     p2p_sequence_settings_t order = {mapper, &world->seen, NULL, 0, 0, NULL, 1 << 30, NULL, 0, &world->log, on_failed, on_skipped, world};
 
     memset(world, 0, sizeof *world);
