@@ -73,13 +73,39 @@ int p2p_land_met_again(p2p_landing_t *landing, apr_uint64_t key)
 
 /* ---- Provenance and landing ---- */
 
+static p2p_resource_t *own(p2p_landing_t *landing, const unsigned char *digest, const p2p_buf_t *text, const apr_size_t *refs, int count)
+{
+    const p2p_land_t *land = landing->land;
+    const char *id;
+
+    if (!land->set.assigned) return p2p_resource_own(landing, land->provenance_type, digest, text->data, text->len);
+    id = memmem(text->data, text->len, ",\"id\":\"", 7);
+    return p2p_resource_own_open(landing, land->provenance_type, digest, text->data, text->len, (apr_size_t)(id - text->data), refs,
+                                 (unsigned)count);
+}
+
+/* Adds target number i; returns where its id stands. */
+static apr_size_t add_target(const p2p_landing_t *landing, p2p_buf_t *text, int i, int is_first)
+{
+    const p2p_land_t *land = landing->land;
+    const p2p_target_t *target = &landing->targets[i];
+    const char *type = p2p_mapper_type(land->set.mapper, target->type);
+    apr_size_t before = text->len;
+    char id[P2P_RESOURCE_ID_LEN + 1];
+
+    p2p_id_text(target->digest, id);
+    p2p_provenance_target(text, is_first, type, id, land->set.versioned ? target->version : "");
+    return (apr_size_t)((char *)memmem(text->data + before, text->len - before, id, P2P_RESOURCE_ID_LEN) - text->data);
+}
+
 static void push_provenance(p2p_landing_t *landing, int chunk, int first, int count)
 {
     p2p_land_t *land = landing->land;
     const char *name = apr_psprintf(land->scratch, "%d-%d-%d", landing->part.request, landing->part.number, chunk);
     p2p_provenance_t provenance = {NULL, landing->part.received, land->set.organization, landing->part.url, landing->sha256};
+    apr_size_t refs[P2P_PROVENANCE_TARGETS_MAX];
     unsigned char digest[P2P_DIGEST_BYTES];
-    char own_id[P2P_RESOURCE_ID_LEN + 1], id[P2P_RESOURCE_ID_LEN + 1];
+    char own_id[P2P_RESOURCE_ID_LEN + 1];
     p2p_resource_t *resource;
     p2p_buf_t text;
     int i;
@@ -89,15 +115,9 @@ static void push_provenance(p2p_landing_t *landing, int chunk, int first, int co
     provenance.id = own_id;
     p2p_buf_init(&text, PROVENANCE_MAX);
     p2p_provenance_begin(&text, &provenance);
-    for (i = first; i < first + count; i++) {
-        const p2p_target_t *target = &landing->targets[i];
-
-        p2p_id_text(target->digest, id);
-        p2p_provenance_target(&text, i == first, p2p_mapper_type(land->set.mapper, target->type), id,
-                              land->set.versioned ? target->version : "");
-    }
+    for (i = 0; i < count; i++) refs[i] = add_target(landing, &text, first + i, i == 0);
     p2p_provenance_end(&text, &provenance);
-    resource = p2p_resource_own(landing, land->provenance_type, digest, text.data, text.len);
+    resource = own(landing, digest, &text, refs, count);
     p2p_buf_free(&text);
     if (!p2p_push_fits(land->set.push, 1, resource->len)) p2p_push_close(land->set.push);
     p2p_push_add(land->set.push, resource);
@@ -178,12 +198,10 @@ void p2p_land_received(p2p_landing_t *landing, const p2p_resource_t *resource)
     count_received(landing);
     landing->outstanding++;
     p2p_buf_add(&landing->held, &held, sizeof held);
-    p2p_landing_grow(landing, sizeof held);
 }
 
 void p2p_land_named(p2p_landing_t *landing, apr_uint64_t urn, const char *type, const char *target_id)
 {
-    p2p_landing_grow(landing, 18 + strlen(type) + strlen(target_id));
     p2p_buf_printf(&landing->names, " %" APR_UINT64_T_HEX_FMT "=%s/%s", urn, type, target_id);
 }
 
@@ -279,11 +297,6 @@ int p2p_land_has_landed(const p2p_land_t *land)
 int p2p_land_is_full(const p2p_land_t *land)
 {
     return land->landed_count >= LANDED_MAX && !land->away;
-}
-
-apr_int64_t p2p_land_bytes(const p2p_land_t *land)
-{
-    return land->bytes;
 }
 
 apr_int64_t p2p_land_waiting(const p2p_land_t *land)

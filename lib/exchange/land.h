@@ -26,6 +26,7 @@ typedef struct p2p_land_settings_t {
     p2p_seen_t *seen;
     const char *organization; /* id at the target of the source payer's Organization */
     int versioned;            /* P2PVersionedReferences */
+    int assigned;             /* the target assigns ids: derived ones give way as a Provenance is sent */
     /* A landing cannot be noted: the lease is lost, or the database refuses. */
     void (*failed)(void *baton, const p2p_error_t *error);
     void *baton;
@@ -79,9 +80,6 @@ int p2p_land_has_landed(const p2p_land_t *land);
 
 /* Are there so many of them that they should be noted now? Not while the database is away. */
 int p2p_land_is_full(const p2p_land_t *land);
-
-/* Bytes that parts which have not landed take in memory. */
-apr_int64_t p2p_land_bytes(const p2p_land_t *land);
 
 /* Resources received whose part has not landed, and the sums of those that have, those of earlier attempts included. */
 apr_int64_t p2p_land_waiting(const p2p_land_t *land);

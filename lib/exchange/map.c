@@ -50,6 +50,7 @@ p2p_mapper_t *p2p_mapper_make(apr_pool_t *p, const p2p_map_settings_t *settings)
     mapper->identifier_begin = apr_pstrcat(p, "{\"system\":\"", json_text(p, settings->endpoint), "\",\"value\":\"", NULL);
     p2p_mapper_set_member(mapper, settings->source_patient);
     mapper->target_patient = apr_pstrdup(p, settings->target_patient);
+    mapper->conditional_ids = settings->conditional_ids;
     mapper->type_numbers = apr_hash_make(p);
     mapper->bases.pool = p;
     p2p_bases_add(&mapper->bases, settings->endpoint, strlen(settings->endpoint));
@@ -66,6 +67,16 @@ void p2p_mapper_set_member(p2p_mapper_t *mapper, const char *source_patient)
     mapper->source_patient = apr_pstrdup(mapper->pool, source_patient);
     p2p_id_digest(mapper->deriver, "Patient", 7, source_patient, strlen(source_patient), digest);
     mapper->member_key = p2p_id_key(digest);
+}
+
+void p2p_mapper_set_mdm(p2p_mapper_t *mapper, const char *identifier)
+{
+    mapper->mdm = apr_pstrdup(mapper->pool, identifier);
+}
+
+const char *p2p_mapper_endpoint(const p2p_mapper_t *mapper)
+{
+    return mapper->endpoint;
 }
 
 p2p_bases_t *p2p_mapper_bases(p2p_mapper_t *mapper)
@@ -214,15 +225,50 @@ static void draft_id(p2p_mapper_t *mapper)
     end_draft(mapper, draft);
 }
 
+static int is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The end of what stands before at, blanks aside. */
+static apr_size_t back_to(const char *bytes, apr_size_t at)
+{
+    while (is_blank(bytes[at - 1])) at--;
+    return at;
+}
+
+/* For a target that assigns ids the whole member is one splice, with the comma that goes along, so that it can be left out. What was scanned
+ * is JSON, and names have no escapes. To be drafted behind what is put where the cut begins. */
+static void draft_whole_id(p2p_mapper_t *mapper)
+{
+    const char *bytes = mapper->bytes;
+    apr_size_t begin, before, end = mapper->findings->id.end;
+    char text[P2P_RESOURCE_ID_LEN + 1];
+    draft_t *draft;
+    int is_first;
+
+    p2p_id_text(mapper->head.digest, text);
+    begin = end ? back_to(bytes, back_to(bytes, mapper->findings->id.begin) - 1) - 4 : mapper->findings->type.end; /* of "id" */
+    before = end ? back_to(bytes, begin) - 1 : begin;
+    is_first = end && bytes[before] == '{';
+    while (is_first && bytes[end - 1] != ',') end++; /* resourceType is yet to come */
+    if (!is_first) begin = before;
+    draft = begin_draft(mapper, begin, end ? end - begin : 0);
+    draft->link = P2P_DRAFT_ID;
+    p2p_buf_cat(&mapper->text, is_first ? "\"id\":\"" : ",\"id\":\"", text, is_first ? "\"," : "\"", NULL);
+    end_draft(mapper, draft);
+}
+
 static void add_source_url(p2p_mapper_t *mapper)
 {
     p2p_buf_cat(&mapper->text, mapper->source_begin, p2p_mapper_type(mapper, mapper->head.type), "/", mapper->head.source_id, "\"",
                 NULL);
 }
 
-/* Where whole new members of the resource go: behind its id or resourceType. */
+/* Where whole new members of the resource go: behind its id, or behind resourceType where it has none or may lose it. */
 static apr_size_t new_members_at(const p2p_mapper_t *mapper)
 {
+    if (mapper->conditional_ids) return mapper->findings->type.end;
     return mapper->findings->id.end ? mapper->findings->id.end : mapper->findings->type.end;
 }
 
@@ -280,8 +326,15 @@ static void end_element(p2p_mapper_t *mapper, const p2p_array_t *array, draft_t 
     end_draft(mapper, draft);
 }
 
+/* Is the resource under way the member's Patient? */
+static int is_member(const p2p_mapper_t *mapper)
+{
+    return mapper->head.key == mapper->member_key;
+}
+
 static void add_identifier(p2p_mapper_t *mapper)
 {
+    mapper->head.identified = 1;
     p2p_buf_cat(&mapper->text, mapper->identifier_begin, p2p_mapper_type(mapper, mapper->head.type), "/", mapper->head.source_id, "\"}", NULL);
 }
 
@@ -293,6 +346,7 @@ static void draft_identifier(p2p_mapper_t *mapper)
 
     if (kind == P2P_IDENTIFIER_MANY && (array->is_array || !array->span.end)) {
         draft = begin_element(mapper, array, "identifier");
+        if (mapper->mdm && is_member(mapper)) p2p_buf_cat(&mapper->text, mapper->mdm, ",", NULL);
         add_identifier(mapper);
         end_element(mapper, array, draft);
     } else if (kind == P2P_IDENTIFIER_ONE && !array->span.end) {
@@ -309,7 +363,7 @@ static void draft_patient_link(p2p_mapper_t *mapper)
     const p2p_array_t *array = &mapper->findings->link;
     draft_t *draft;
 
-    if (array->span.end && !array->is_array) return;
+    if (mapper->mdm || (array->span.end && !array->is_array)) return;
     draft = begin_element(mapper, array, "link");
     p2p_buf_printf(&mapper->text, "{\"other\":{\"reference\":\"Patient/%s\"},\"type\":\"seealso\"}", mapper->target_patient);
     end_element(mapper, array, draft);
@@ -394,7 +448,7 @@ static void draft_found(p2p_mapper_t *mapper, const p2p_found_t *found)
         if (member) mapper->member_patients |= 1u << found->patient;
         else if (!same_id) mapper->other_patients |= 1u << found->patient;
     }
-    if (member && !found->is_attachment) {
+    if (member && !found->is_attachment && !mapper->mdm) {
         draft_t *draft = begin_draft(mapper, found->value.begin, found->value.end - found->value.begin);
 
         p2p_buf_cat(&mapper->text, "\"Patient/", mapper->target_patient, "\"", NULL);
@@ -446,6 +500,7 @@ static p2p_resource_t *make_resource(const p2p_mapper_t *mapper)
 
         resource->splices[i] = splice;
         if (draft->link >= 0) resource->links[draft->link].splice = i;
+        else if (draft->link == P2P_DRAFT_ID) resource->id_splice = i;
     }
     return resource;
 }
@@ -482,7 +537,7 @@ p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry
     P2P_TRY(find(mapper, p, entry));
     plain = plain_entry(mapper, entry);
     P2P_TRY(identify(mapper, p, &plain));
-    draft_id(mapper);
+    if (!mapper->conditional_ids) draft_id(mapper);
     draft_meta(mapper);
     draft_identifier(mapper);
     if (strcmp(p2p_mapper_type(mapper, mapper->head.type), "Patient") == 0) {
@@ -490,6 +545,7 @@ p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry
         else mapper->head.other_patient = 1;
     }
     for (i = 0; i < mapper->findings->found_count; i++) draft_found(mapper, &mapper->findings->found[i]);
+    if (mapper->conditional_ids) draft_whole_id(mapper);
     if (mapper->text.overflow) return p2p_error_make(p, P2P_E_INVALID, "too-large", "a resource has too many references");
     if (mapper->other_patients & ~mapper->member_patients) mapper->head.other_patient = 1;
     sort_drafts(mapper);

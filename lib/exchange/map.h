@@ -14,6 +14,7 @@ typedef struct p2p_map_settings_t {
     const char *id_namespace; /* of the definition: derived ids rest on it */
     const char *endpoint;     /* the source's FHIR endpoint */
     const char *source_patient, *target_patient; /* logical ids */
+    int conditional_ids;      /* the target assigns ids: derived ones stand in resources only until they are sent (exchange/address) */
 } p2p_map_settings_t;
 
 /* Makes a mapper in p. */
@@ -21,6 +22,12 @@ p2p_mapper_t *p2p_mapper_make(apr_pool_t *p, const p2p_map_settings_t *settings)
 
 /* The member's Patient at the source turned out only now. */
 void p2p_mapper_set_member(p2p_mapper_t *mapper, const char *source_patient);
+
+/* P2PMdmIdentifier: the source's Patient gets this identifier (a JSON object) of the target's, and is the Patient that its own data refer to. */
+void p2p_mapper_set_mdm(p2p_mapper_t *mapper, const char *identifier);
+
+/* The source's FHIR endpoint. */
+const char *p2p_mapper_endpoint(const p2p_mapper_t *mapper);
 
 /* The bases it knows; more may be added. */
 p2p_bases_t *p2p_mapper_bases(p2p_mapper_t *mapper);

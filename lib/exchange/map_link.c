@@ -12,7 +12,7 @@ static void refer(const p2p_mapper_t *mapper, p2p_resource_t *resource, p2p_link
                   apr_size_t type_len, const char *id)
 {
     char text[64 + P2P_RESOURCE_ID_LEN + 4];
-    int is_member_link = key == mapper->member_key && link->kind == P2P_LINK_REFERENCE, len;
+    int is_member_link = key == mapper->member_key && link->kind == P2P_LINK_REFERENCE && !mapper->mdm, len;
 
     len = apr_snprintf(text, sizeof text, "\"%.*s/%s\"", (int)type_len, type, is_member_link ? mapper->target_patient : id);
     p2p_resource_set_splice(resource, link->splice, link->value, link->value_end - link->value, text, (apr_size_t)len);

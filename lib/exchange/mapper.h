@@ -11,6 +11,7 @@
 #include "fhir/resource_type.h"
 
 #define P2P_MAPPER_TYPES_MAX 1000
+#define P2P_DRAFT_ID (-2)
 
 typedef struct p2p_mapper_type_t {
     const char *name;
@@ -20,7 +21,7 @@ typedef struct p2p_mapper_type_t {
 /* A splice while its text still lies in the mapper's buffer. */
 typedef struct p2p_map_draft_t {
     apr_size_t at, cut, text, len;
-    int link; /* number of the link it belongs to, or -1 */
+    int link; /* number of the link it belongs to, P2P_DRAFT_ID, or -1 */
 } p2p_map_draft_t;
 
 struct p2p_mapper_t {
@@ -29,6 +30,8 @@ struct p2p_mapper_t {
     apr_pool_t *pool;
     const char *endpoint, *source_patient, *target_patient;
     const char *source_begin, *identifier_begin; /* of what each resource gets, up to the endpoint */
+    const char *mdm; /* the identifier that the member's Patient gets, as JSON text; NULL: data is attached to target_patient */
+    int conditional_ids;
     apr_uint64_t member_key; /* of the member's Patient at the source */
     p2p_mapper_type_t types[P2P_MAPPER_TYPES_MAX];
     unsigned type_count;

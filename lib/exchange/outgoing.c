@@ -6,6 +6,7 @@
 #include <string.h>
 
 static const char bundle_begin[] = "{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[";
+static const char batch_begin[] = "{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[";
 static const char bundle_end[] = "]}";
 static const char entry_begin[] = "{\"resource\":";
 static const char entry_next[] = ",{\"resource\":";
@@ -43,10 +44,10 @@ void p2p_outgoing_add(p2p_outgoing_t *outgoing, p2p_resource_t *resource)
     outgoing->held += resource->size;
 }
 
-/* Pieces of an entry: its begin, those of the resource, then request, type, slash, id, end. */
-static unsigned entry_pieces(const p2p_resource_t *resource)
+/* Pieces of an entry: its begin, those of the resource, then request, type, slash, id, end; or one of these five where it has an address. */
+static unsigned entry_pieces(const p2p_outgoing_t *outgoing, const p2p_resource_t *resource)
 {
-    return 1 + 2 * resource->splice_count + 1 + 5;
+    return 1 + 2 * resource->splice_count + 1 + (outgoing->addresses ? 1 : 5);
 }
 
 static const char *piece_of(const char *text, apr_size_t text_len, apr_size_t *len)
@@ -76,11 +77,24 @@ static const char *entry_piece(p2p_outgoing_t *outgoing, int i, unsigned piece, 
     }
 }
 
+static const char *addressed_piece(const p2p_address_t *address, const p2p_resource_t *resource, unsigned piece, apr_size_t *len)
+{
+    const struct p2p_address_text_t *instead;
+
+    if (piece == 0) return piece_of(address->begin, address->begin_len, len);
+    if (--piece == 2 * resource->splice_count + 1) return piece_of(address->end, address->end_len, len);
+    instead = piece % 2 ? &address->splices[piece / 2] : NULL;
+    return instead && instead->text ? piece_of(instead->text, instead->len, len) : p2p_resource_piece(resource, piece, len);
+}
+
 /* at_resource is -1 in the Bundle's begin and count in its end. */
 static const char *piece_here(p2p_outgoing_t *outgoing, apr_size_t *len)
 {
-    if (outgoing->at_resource < 0) return LITERAL(bundle_begin, len);
-    if (outgoing->at_resource == outgoing->count) return LITERAL(bundle_end, len);
+    int i = outgoing->at_resource;
+
+    if (i < 0) return outgoing->batch ? LITERAL(batch_begin, len) : LITERAL(bundle_begin, len);
+    if (i == outgoing->count) return LITERAL(bundle_end, len);
+    if (outgoing->addresses) return addressed_piece(&outgoing->addresses[i], outgoing->resources[i], outgoing->at_piece, len);
     return entry_piece(outgoing, outgoing->at_resource, outgoing->at_piece, len);
 }
 
@@ -89,7 +103,7 @@ static int advance(p2p_outgoing_t *outgoing)
     outgoing->at_byte = 0;
     if (outgoing->at_resource > outgoing->count) return 0;
     if (outgoing->at_resource < 0 || outgoing->at_resource == outgoing->count
-        || ++outgoing->at_piece == entry_pieces(outgoing->resources[outgoing->at_resource])) {
+        || ++outgoing->at_piece == entry_pieces(outgoing, outgoing->resources[outgoing->at_resource])) {
         outgoing->at_resource++;
         outgoing->at_piece = 0;
     }
@@ -132,18 +146,33 @@ static apr_size_t read_body(void *baton, apr_uint64_t offset, char *out, apr_siz
     return read_on(outgoing, out, room);
 }
 
-void p2p_outgoing_start(p2p_outgoing_t *outgoing)
+static apr_uint64_t addressed_length(const p2p_address_t *address, const p2p_resource_t *resource)
 {
-    apr_uint64_t length = sizeof bundle_begin - 1 + sizeof bundle_end - 1;
+    apr_uint64_t length = p2p_resource_length(resource) + address->begin_len + address->end_len;
+    unsigned i;
+
+    for (i = 0; i < resource->splice_count; i++) {
+        if (address->splices[i].text) length += address->splices[i].len - resource->splices[i].len;
+    }
+    return length;
+}
+
+static apr_uint64_t entry_length(const p2p_outgoing_t *outgoing, int i)
+{
+    const p2p_resource_t *resource = outgoing->resources[i];
+
+    if (outgoing->addresses) return addressed_length(&outgoing->addresses[i], resource);
+    return p2p_resource_length(resource) + (i ? sizeof entry_next : sizeof entry_begin) - 1 + sizeof entry_request - 1
+           + strlen(p2p_mapper_type(outgoing->mapper, resource->type)) + 1 + P2P_RESOURCE_ID_LEN + sizeof entry_end - 1;
+}
+
+void p2p_outgoing_start(p2p_outgoing_t *outgoing, int batch)
+{
+    apr_uint64_t length = (batch ? sizeof batch_begin : sizeof bundle_begin) - 1 + sizeof bundle_end - 1;
     int i;
 
-    for (i = 0; i < outgoing->count; i++) {
-        const p2p_resource_t *resource = outgoing->resources[i];
-
-        length += p2p_resource_length(resource) + (i ? sizeof entry_next : sizeof entry_begin) - 1 + sizeof entry_request - 1
-                  + strlen(p2p_mapper_type(outgoing->mapper, resource->type)) + 1 + P2P_RESOURCE_ID_LEN
-                  + sizeof entry_end - 1;
-    }
+    outgoing->batch = batch;
+    for (i = 0; i < outgoing->count; i++) length += entry_length(outgoing, i);
     rewind_body(outgoing);
     outgoing->body.read = read_body;
     outgoing->body.baton = outgoing;

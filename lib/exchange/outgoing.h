@@ -5,7 +5,21 @@
 
 #include "exchange/map.h"
 #include "net/http.h"
+#include "store/id_map_store.h"
 
+/* How an entry is sent where the target assigns ids. */
+typedef struct p2p_address_t {
+    p2p_id_pair_t pair;     /* its derived id, and the id at the target where that is known */
+    int by_id;              /* it was addressed by that id */
+    const char *begin, *end; /* around the resource */
+    apr_size_t begin_len, end_len;
+    struct p2p_address_text_t {
+        const char *text;   /* instead of the splice's; NULL: the splice's own */
+        apr_size_t len;
+    } *splices;
+} p2p_address_t;
+
+typedef struct p2p_family_t p2p_family_t;
 typedef struct p2p_outgoing_t p2p_outgoing_t;
 struct p2p_outgoing_t {
     p2p_resource_t **resources; /* those that refer after those that are referred to, circles side by side */
@@ -13,16 +27,20 @@ struct p2p_outgoing_t {
     apr_uint64_t bytes;         /* of the resources as they will be sent */
     apr_uint64_t held;          /* of their blocks */
     int attempts;
-    int in_line;                /* it was handed to net and has no connection yet */
     p2p_outgoing_t *next;       /* in a queue */
     p2p_outgoing_t *then;       /* to be sent when this one is done */
     void *owner;                /* p2p_push_t */
+    p2p_family_t *family;      /* exchange/limit's; NULL: it was never parted */
     p2p_http_transfer_t *transfer;
     p2p_http_timer_t *timer;
     apr_time_t due;             /* of timer, monotonic */
     apr_pool_t *pool;           /* of the attempt under way */
     p2p_http_body_t body;       /* of the attempt under way */
+    const char *answer;         /* to it, in pool, where the database was away; NULL */
+    apr_size_t answer_len;
     const p2p_mapper_t *mapper;
+    p2p_address_t *addresses;   /* of the attempt under way, in pool, by exchange/address; NULL where we choose the ids */
+    int batch;                  /* as the attempt under way was sent */
     /* how far the body was read */
     int at_resource;
     unsigned at_piece;
@@ -39,8 +57,9 @@ void p2p_outgoing_free(p2p_outgoing_t *outgoing);
 
 void p2p_outgoing_add(p2p_outgoing_t *outgoing, p2p_resource_t *resource);
 
-/* Makes outgoing->body ready to be sent: a Bundle of type transaction, each resource with PUT to its id. */
-void p2p_outgoing_start(p2p_outgoing_t *outgoing);
+/* Makes outgoing->body ready to be sent: a Bundle of type transaction or batch, each resource with PUT to its id, or as outgoing->addresses
+ * says. */
+void p2p_outgoing_start(p2p_outgoing_t *outgoing, int batch);
 
 /* Takes the second half away into a new Bundle, never parting a circle: NULL where there is no place to part it. */
 p2p_outgoing_t *p2p_outgoing_split(p2p_outgoing_t *outgoing);

@@ -7,15 +7,22 @@
 #include <apr_strings.h>
 
 #include "base/uri.h"
+#include "exchange/address.h"
 #include "exchange/ask.h"
+#include "exchange/own.h"
 #include "fhir/answer.h"
 #include "fhir/capability.h"
+#include "fhir/patient.h"
 #include "fhir/task.h"
 
 struct p2p_prepare_t {
     p2p_prepare_settings_t set;
     apr_pool_t *pool, *asking; /* asking dies first: what is asked is cancelled with it */
-    const char *organization, *task_id;
+    const char *organization, *task_id; /* at the target; task_id is NULL as long as the target has not told it */
+    const char *derived_organization;
+    const char *task_status, *task_reason; /* as it is written at this moment */
+    const p2p_job_counts_t *task_counts;
+    p2p_answer_fn task_fn;
     int step, has_task, task_saved, requester_is_resource;
     apr_time_t authored;
     p2p_http_auth_t source_auth;
@@ -52,6 +59,21 @@ static void ask_target(p2p_prepare_t *prepare, const char *method, const char *p
     p2p_ask(prepare->asking, &ask, fn, prepare);
 }
 
+/* The same for a resource of our own, where the target assigns ids. */
+static void write_own(p2p_prepare_t *prepare, p2p_own_t *own, const char *value)
+{
+    const p2p_spec_t *spec = prepare->set.context->spec;
+
+    own->ask = (p2p_ask_t){prepare->set.context->target_http, prepare->set.context->clock, NULL, NULL, NULL, 0, NULL,
+                           spec->target_connections, (apr_uint64_t)prepare->set.job->id,
+                           prepare->ended ? NULL : prepare->set.target_trouble};
+    own->target = spec->target;
+    own->batch = spec->batch;
+    own->query = p2p_address_query(prepare->pool, P2P_URI_SYSTEM, value);
+    own->baton = prepare;
+    p2p_own_write(prepare->asking, own);
+}
+
 /* What a peer that does not do what is asked leads to. */
 static p2p_error_t *trouble(p2p_prepare_t *prepare, const char *code, const char *what, int status, const char *body,
                             apr_size_t len, const p2p_error_t *error)
@@ -74,10 +96,21 @@ static void ask_patient(p2p_prepare_t *prepare)
                on_answer);
 }
 
+static p2p_error_t *find_mdm_identifier(p2p_prepare_t *prepare, const char *body, apr_size_t len)
+{
+    const p2p_spec_t *spec = prepare->set.context->spec;
+    const char *identifier;
+
+    if (!spec->mdm_system) return NULL;
+    P2P_TRY(p2p_patient_identifier(prepare->pool, body, len, spec->mdm_system, spec->mdm_type, &identifier));
+    p2p_mapper_set_mdm(prepare->set.mapper, identifier);
+    return NULL;
+}
+
 static p2p_error_t *answer_patient(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len,
                                    const p2p_error_t *error)
 {
-    if (!error && status == 200) return NULL;
+    if (!error && status == 200) return find_mdm_identifier(prepare, body, len);
     if (!error && (status == 404 || status == 410))
         return p2p_error_make(prepare->pool, P2P_E_NOT_FOUND, "no-target-patient",
                               "the target has no Patient with the id targetPayer.patientId; nothing was retrieved");
@@ -181,10 +214,57 @@ static p2p_error_t *answer_requester(p2p_prepare_t *prepare, int status, const c
 
 /* ---- 4. The source payer's Organization, kept in step with its definition ---- */
 
+static const char *print_organization(void *baton, apr_pool_t *p, const char *id, apr_size_t *len)
+{
+    const p2p_prepare_t *prepare = baton;
+
+    return p2p_payer_print(p, id, prepare->set.server, len);
+}
+
+/* What the map of ids is told of it. Without the database it is found again by its identifier. */
+static p2p_error_t *note_organization(p2p_prepare_t *prepare)
+{
+    p2p_id_pair_t pair = {prepare->derived_organization, "Organization", prepare->organization}, *pairs[] = {&pair};
+    p2p_error_t *error = p2p_ids_note(prepare->set.ids, prepare->pool, pairs, 1);
+
+    return error && error->kind != P2P_E_UNAVAILABLE ? error : NULL;
+}
+
+static void on_organization(void *baton, const char *id, int status, const char *body, apr_size_t len, const p2p_error_t *error)
+{
+    p2p_prepare_t *prepare = baton;
+    p2p_error_t *lost;
+
+    if (id) prepare->organization = apr_pstrdup(prepare->pool, id);
+    lost = id ? note_organization(prepare) : NULL;
+    if (lost) prepare->set.done(prepare->set.baton, lost);
+    else on_answer(prepare, id ? 200 : status == 200 || status == 201 ? 0 : status, body, len, error);
+}
+
+static void write_own_organization(p2p_prepare_t *prepare)
+{
+    p2p_own_t own = {.type = "Organization", .print = print_organization, .fn = on_organization};
+    p2p_id_pair_t pair = {prepare->derived_organization, NULL, NULL}, *pairs[] = {&pair};
+    p2p_error_t *error = p2p_ids_find(prepare->set.ids, prepare->pool, pairs, 1);
+
+    if (error && error->kind != P2P_E_UNAVAILABLE) {
+        prepare->set.done(prepare->set.baton, error);
+        return;
+    }
+    own.id = pair.target;
+    write_own(prepare, &own, prepare->set.server->id_namespace);
+}
+
 static void ask_organization(p2p_prepare_t *prepare)
 {
     apr_size_t len;
-    const char *body = p2p_payer_print(prepare->pool, prepare->organization, prepare->set.server, &len);
+    const char *body;
+
+    if (prepare->set.ids) {
+        write_own_organization(prepare);
+        return;
+    }
+    body = p2p_payer_print(prepare->pool, prepare->organization, prepare->set.server, &len);
 
     ask_target(prepare, "PUT", apr_pstrcat(prepare->pool, "Organization/", prepare->organization, NULL), body, len, on_answer);
 }
@@ -198,15 +278,43 @@ static p2p_error_t *answer_organization(p2p_prepare_t *prepare, int status, cons
 
 /* ---- 5. The Task ---- */
 
+static const char *print_task(void *baton, apr_pool_t *p, const char *id, apr_size_t *len)
+{
+    const p2p_prepare_t *prepare = baton;
+    p2p_task_t task = {id, prepare->set.job->uuid, prepare->task_status, prepare->task_reason, prepare->set.order->target_patient,
+                       prepare->organization, prepare->set.order->organization, prepare->requester_is_resource,
+                       prepare->authored, now(prepare), prepare->task_counts};
+
+    return p2p_task_print(p, &task, len);
+}
+
+static void on_own_task(void *baton, const char *id, int status, const char *body, apr_size_t len, const p2p_error_t *error)
+{
+    p2p_prepare_t *prepare = baton;
+
+    if (id && (!prepare->task_id || strcmp(id, prepare->task_id) != 0)) {
+        prepare->task_id = apr_pstrdup(prepare->pool, id);
+        prepare->task_saved = 0;
+    }
+    prepare->task_fn(prepare, id ? 200 : status == 200 || status == 201 ? 0 : status, body, len, error);
+}
+
 static void put_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
                      p2p_answer_fn fn)
 {
-    p2p_task_t task = {prepare->task_id, prepare->set.job->uuid, status, reason, prepare->set.order->target_patient,
-                       prepare->organization, prepare->set.order->organization, prepare->requester_is_resource,
-                       prepare->authored, now(prepare), counts};
+    p2p_own_t own = {.type = "Task", .id = prepare->task_id, .create = 1, .print = print_task, .fn = on_own_task};
     apr_size_t len;
-    const char *body = p2p_task_print(prepare->pool, &task, &len);
+    const char *body;
 
+    prepare->task_status = status;
+    prepare->task_reason = reason;
+    prepare->task_counts = counts;
+    prepare->task_fn = fn;
+    if (prepare->set.ids) {
+        write_own(prepare, &own, apr_pstrcat(prepare->pool, "urn:uuid:", prepare->set.job->uuid, NULL));
+        return;
+    }
+    body = print_task(prepare, prepare->pool, prepare->task_id, &len);
     ask_target(prepare, "PUT", apr_pstrcat(prepare->pool, "Task/", prepare->task_id, NULL), body, len, fn);
 }
 
@@ -261,7 +369,9 @@ p2p_prepare_t *p2p_prepare_begin(apr_pool_t *p, const p2p_prepare_settings_t *se
     apr_pool_create(&prepare->asking, p);
     prepare->authored = settings->job->create_time;
     prepare->organization = p2p_id_derive(p, p2p_id_deriver_make(p, settings->server->id_namespace), "payer", "Organization");
-    prepare->task_id = p2p_id_derive(p, p2p_id_deriver_make(p, settings->job->uuid), "Task", "job");
+    prepare->derived_organization = prepare->organization;
+    if (!settings->ids) prepare->task_id = p2p_id_derive(p, p2p_id_deriver_make(p, settings->job->uuid), "Task", "job");
+    else if (*settings->job->task_id) prepare->task_id = apr_pstrdup(p, settings->job->task_id);
     prepare->step = -1;
     next_step(prepare);
     return prepare;

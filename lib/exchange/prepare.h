@@ -5,6 +5,7 @@
 #define P2P_EXCHANGE_PREPARE_H
 
 #include "exchange/exchange.h"
+#include "exchange/ids.h"
 #include "exchange/map.h"
 #include "exchange/retry.h"
 #include "oidc/refresh.h"
@@ -18,7 +19,8 @@ typedef struct p2p_prepare_settings_t {
     const p2p_oidc_server_t *server;
     const p2p_log_t *log;
     p2p_token_t *token;
-    p2p_mapper_t *mapper; /* learns the source's bases */
+    p2p_mapper_t *mapper; /* learns the source's bases, and the target Patient's identifier for MDM */
+    p2p_ids_t *ids;       /* the target assigns ids; NULL: we do */
     p2p_trouble_t *source_trouble, *target_trouble;
     /* The order names no source patient, and this is what the token answer names. An error ends the job. */
     p2p_error_t *(*member)(void *baton, const char *patient);

@@ -7,13 +7,16 @@
 
 #include <apr_strings.h>
 
+#include "exchange/address.h"
+#include "exchange/limit.h"
 #include "exchange/outgoing.h"
 #include "fhir/answer.h"
 
-#define QUEUED_MAX 1                          /* closed Bundles of a job that wait for a connection, here or in net's line */
+#define QUEUED_MAX 1                          /* closed Bundles that wait for a connection */
 #define STALL_TIMEOUT apr_time_from_sec(120)  /* a target may think long about a Bundle */
 #define ANSWER_BASE (1 << 20)                 /* bytes of an answer: so many, */
 #define ANSWER_PER_ENTRY 8192                 /* and so many for each entry */
+#define DATABASE_AGAIN apr_time_from_sec(1)   /* where it was away */
 
 struct p2p_push_t {
     p2p_push_settings_t set;
@@ -24,7 +27,7 @@ struct p2p_push_t {
     p2p_outgoing_t **alive; /* all but the open one */
     int alive_count, alive_room;
     int queued, in_flight, broken, draining;
-    int in_line; /* of those in flight: which wait for other jobs' to come off their connections */
+    p2p_limit_t limit;
     int refused_some; /* so that links which were good when they were bundled may not be so any more */
     apr_array_header_t *fields;
 };
@@ -47,6 +50,8 @@ static void end_attempt(p2p_outgoing_t *outgoing)
     outgoing->transfer = NULL;
     if (outgoing->pool) apr_pool_destroy(outgoing->pool);
     outgoing->pool = NULL;
+    outgoing->addresses = NULL;
+    outgoing->answer = NULL;
 }
 
 static void die(p2p_push_t *push, p2p_outgoing_t *outgoing)
@@ -55,6 +60,7 @@ static void die(p2p_push_t *push, p2p_outgoing_t *outgoing)
 
     for (i = 0; push->alive[i] != outgoing; i++) continue;
     push->alive[i] = push->alive[--push->alive_count];
+    p2p_limit_ended(&push->limit, outgoing);
     end_attempt(outgoing);
     p2p_outgoing_free(outgoing);
 }
@@ -69,6 +75,7 @@ static apr_status_t free_push(void *data)
 
         if (outgoing->transfer) push->set.http->cancel(outgoing->transfer);
         if (outgoing->timer) push->set.http->cancel_timer(outgoing->timer);
+        p2p_limit_ended(&push->limit, outgoing);
         end_attempt(outgoing);
         p2p_outgoing_free(outgoing);
     }
@@ -82,6 +89,8 @@ p2p_push_t *p2p_push_make(apr_pool_t *p, const p2p_push_settings_t *settings)
     p2p_push_t *push = apr_pcalloc(p, sizeof *push);
 
     push->set = *settings;
+    push->limit.entries = settings->bundle_size;
+    push->limit.bytes = settings->bundle_bytes;
     apr_pool_create(&push->pool, p);
     push->open = p2p_outgoing_make(settings->mapper);
     push->fields = apr_array_make(push->pool, 3, sizeof(const char *));
@@ -114,28 +123,22 @@ static void settle_links(const p2p_push_t *push, p2p_resource_t *resource)
         p2p_link_t *link = &resource->links[i];
         p2p_seen_state_t state = p2p_seen_state(push->set.seen, link->key);
 
-        if (link->settled || link->key == resource->key) continue;
+        if (link->settled || link->key == resource->key || !resource->key) continue;
         if (state == P2P_SEEN_GONE || (resource->forced && !P2P_SEEN_IS_THERE(state)))
             p2p_map_unresolved(push->set.mapper, resource, link, push->set.keep_unresolved);
     }
 }
 
-static void leave_line(p2p_outgoing_t *outgoing)
+static void on_retry(void *baton);
+
+/* The database does not tell what a Bundle needs, or does not take what it brought. fn goes on. */
+static void on_database_error(p2p_push_t *push, p2p_outgoing_t *outgoing, const p2p_error_t *error, void (*fn)(void *baton))
 {
-    p2p_push_t *push = outgoing->owner;
-
-    if (!outgoing->in_line) return;
-    outgoing->in_line = 0;
-    push->in_line--;
-}
-
-static void on_begun(void *baton)
-{
-    p2p_outgoing_t *outgoing = baton;
-    p2p_push_t *push = outgoing->owner;
-
-    leave_line(outgoing);
-    push->set.room(push->set.baton);
+    if (error->kind != P2P_E_UNAVAILABLE) fail(push, error);
+    else {
+        outgoing->due = push->set.clock->monotonic(push->set.clock->baton) + DATABASE_AGAIN;
+        outgoing->timer = push->set.http->after(push->set.http, DATABASE_AGAIN, fn, outgoing);
+    }
 }
 
 static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
@@ -147,8 +150,14 @@ static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
     for (i = 0; i < outgoing->count; i++) {
         if (push->refused_some || outgoing->resources[i]->forced) settle_links(push, outgoing->resources[i]);
     }
-    p2p_outgoing_start(outgoing);
     apr_pool_create(&outgoing->pool, push->pool);
+    error = push->set.ids ? p2p_address(outgoing, push->set.ids, push->set.batch, push->set.keep_unresolved) : NULL;
+    if (error) {
+        on_database_error(push, outgoing, error, on_retry);
+        end_attempt(outgoing);
+        return;
+    }
+    p2p_outgoing_start(outgoing, push->set.batch);
     request.method = "POST";
     request.url = push->set.target;
     request.fields = push->fields;
@@ -158,10 +167,7 @@ static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
     request.least_bytes = P2P_LEAST_BYTES;
     request.connections = push->set.connections;
     request.turn = push->set.turn;
-    request.begun = on_begun;
     outgoing->attempts++;
-    outgoing->in_line = 1;
-    push->in_line++;
     push->in_flight++;
     error = p2p_http_fetch(push->set.http, outgoing->pool, &request, on_answer, outgoing, &outgoing->transfer);
     if (error) fail(push, error);
@@ -250,19 +256,21 @@ static void break_circle(p2p_push_t *push, p2p_outgoing_t *outgoing)
         p2p_outgoing_add(single, outgoing->resources[i]);
         single->then = then;
         then = single;
+        p2p_limit_shared(outgoing, single);
         live(push, single);
     }
     outgoing->then = then;
     done(push, outgoing);
 }
 
-/* Sends it again in two, one after the other. Returns 0 where it cannot be parted. */
-static int halve(p2p_push_t *push, p2p_outgoing_t *outgoing)
+/* Sends it again in two, one after the other, since the target answered status (0: none in time). Returns 0 where it cannot be parted. */
+static int halve(p2p_push_t *push, p2p_outgoing_t *outgoing, int status)
 {
     p2p_outgoing_t *second = p2p_outgoing_split(outgoing);
 
     if (!second) return 0;
     live(push, second);
+    p2p_limit_parted(outgoing, second, status);
     second->then = outgoing->then;
     outgoing->then = second;
     outgoing->attempts = 0;
@@ -281,19 +289,90 @@ static void refuse(p2p_push_t *push, p2p_resource_t *resource, int status, const
 static void isolate(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, const char *body, apr_size_t len)
 {
     if (outgoing->count == 1) {
+        p2p_limit_refused(outgoing);
         refuse(push, outgoing->resources[0], status, p2p_outcome_text(outgoing->pool, body, len));
         done(push, outgoing);
-    } else if (!halve(push, outgoing)) break_circle(push, outgoing);
+    } else if (!halve(push, outgoing, status)) break_circle(push, outgoing);
 }
 
-static void apply_entry(p2p_push_t *push, p2p_outgoing_t *again, p2p_resource_t *resource, const p2p_answer_entry_t *entry,
-                        apr_pool_t *p)
+/* ---- Ids that the target assigns ---- */
+
+/* An answer to something that was addressed by its id may say that it is not there any more. */
+static int is_gone(const p2p_outgoing_t *outgoing, int i, int status)
 {
+    return (status == 404 || status == 410) && outgoing->addresses && outgoing->addresses[i].by_id;
+}
+
+/* Notes the ids in an answer, before anything counts as written. */
+static p2p_error_t *note_ids(p2p_push_t *push, p2p_outgoing_t *outgoing, const p2p_answer_entry_t *entries)
+{
+    p2p_id_pair_t **pairs = apr_palloc(outgoing->pool, (apr_size_t)outgoing->count * sizeof *pairs);
+    int i, count = 0;
+
+    for (i = 0; i < outgoing->count; i++) {
+        p2p_id_pair_t *pair = &outgoing->addresses[i].pair;
+
+        if (entries[i].status < 200 || entries[i].status > 299) continue;
+        if (entries[i].id) pair->target = apr_pstrmemdup(outgoing->pool, entries[i].id, entries[i].id_len);
+        if (!pair->target)
+            return p2p_error_make(outgoing->pool, P2P_E_INVALID, "not-fhir", "an entry has no location that tells the id it was given");
+        pairs[count++] = pair;
+    }
+    return p2p_ids_note(push->set.ids, outgoing->pool, pairs, count);
+}
+
+/* Forgets the ids by which a Bundle that cannot be parted addressed what is gone. */
+static void forget_and_retry(p2p_push_t *push, p2p_outgoing_t *outgoing, int status)
+{
+    p2p_error_t *error = NULL;
+    int i;
+
+    for (i = 0; i < outgoing->count && !error; i++) {
+        if (is_gone(outgoing, i, status)) error = p2p_ids_forget(push->set.ids, outgoing->pool, outgoing->addresses[i].pair.source);
+    }
+    if (error) on_database_error(push, outgoing, error, on_retry);
+    else enqueue(push, outgoing, 1);
+    end_attempt(outgoing);
+}
+
+/* Something in a Bundle that was refused as a whole may be gone. Returns 0 where it cannot be that. */
+static int look_for_gone(p2p_push_t *push, p2p_outgoing_t *outgoing, int status)
+{
+    int i = 0;
+
+    while (i < outgoing->count && !is_gone(outgoing, i, status)) i++;
+    if (i == outgoing->count) return 0;
+    if (!halve(push, outgoing, status)) forget_and_retry(push, outgoing, status);
+    return 1;
+}
+
+/* ---- Answers that are success, as a whole ---- */
+
+static void unavailable(p2p_push_t *push, const p2p_outgoing_t *outgoing, int status)
+{
+    fail(push, p2p_error_make(push->pool, P2P_E_UNAVAILABLE, "target-unavailable",
+         "the target answered %d to %d attempts at a transaction; order the exchange again when it is well", status, outgoing->attempts));
+}
+
+/* Not the fault of what was sent: the target is away, or asks for patience. */
+static int is_away(int status)
+{
+    return status == 429 || (status >= 502 && status <= 504);
+}
+
+static void apply_entry(p2p_push_t *push, p2p_outgoing_t *again, p2p_outgoing_t *outgoing, int i, const p2p_answer_entry_t *entry)
+{
+    p2p_resource_t *resource = outgoing->resources[i];
     int may_pass = entry->status == 409 || entry->status == 412 || p2p_retry_status(entry->status);
 
     if (entry->status >= 200 && entry->status < 300) push->set.written(push->set.baton, resource, entry->version);
+    else if (is_away(entry->status) || is_gone(outgoing, i, entry->status)) p2p_outgoing_add(again, resource);
     else if (may_pass && again->attempts < P2P_ATTEMPTS) p2p_outgoing_add(again, resource);
-    else refuse(push, resource, entry->status, entry->outcome ? p2p_outcome_text(p, entry->outcome, entry->outcome_len) : "");
+    else {
+        p2p_limit_refused(outgoing);
+        refuse(push, resource, entry->status,
+               entry->outcome ? p2p_outcome_text(outgoing->pool, entry->outcome, entry->outcome_len) : "");
+    }
 }
 
 /* An answer that says success and cannot be read: it may come from something before the target, and is asked for again. */
@@ -305,48 +384,97 @@ static void unusable(p2p_push_t *push, p2p_outgoing_t *outgoing, const p2p_error
          error->sentence));
 }
 
-static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char *body, apr_size_t len)
+/* The answer is kept until the database is back. */
+static void on_database_back(void *baton);
+
+static void keep_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char *body, apr_size_t len, const p2p_error_t *error)
+{
+    if (!outgoing->answer) outgoing->answer = apr_pstrmemdup(outgoing->pool, body, len);
+    outgoing->answer_len = len;
+    on_database_error(push, outgoing, error, on_database_back);
+}
+
+/* What the map of ids has to know before anything counts as written. */
+static p2p_error_t *settle_ids(p2p_push_t *push, p2p_outgoing_t *outgoing, const p2p_answer_entry_t *entries)
+{
+    int i;
+
+    if (!push->set.ids) return NULL;
+    for (i = 0; i < outgoing->count; i++) {
+        if (is_gone(outgoing, i, entries[i].status))
+            P2P_TRY(p2p_ids_forget(push->set.ids, outgoing->pool, outgoing->addresses[i].pair.source));
+    }
+    return note_ids(push, outgoing, entries);
+}
+
+/* Sends again what did not go in though the answer was 200. */
+static void send_again(p2p_push_t *push, p2p_outgoing_t *outgoing, p2p_outgoing_t *again, const p2p_answer_entry_t *entries,
+                       const apr_table_t *fields)
+{
+    int i, away = 0;
+
+    for (i = 0; i < outgoing->count && !away; i++) away = is_away(entries[i].status) ? entries[i].status : 0;
+    live(push, again);
+    p2p_limit_shared(outgoing, again);
+    again->then = outgoing->then;
+    outgoing->then = NULL;
+    if (away && !retry(push, again, fields)) unavailable(push, again, away);
+    else if (!away && !retry_few(push, again, fields)) enqueue(push, again, 1); /* what was gone: it is addressed anew */
+}
+
+static void apply_entries(p2p_push_t *push, p2p_outgoing_t *outgoing, const p2p_answer_entry_t *entries, const apr_table_t *fields)
+{
+    p2p_outgoing_t *again = p2p_outgoing_make(push->set.mapper);
+    int i;
+
+    again->attempts = outgoing->attempts;
+    for (i = 0; i < outgoing->count; i++) apply_entry(push, again, outgoing, i, &entries[i]);
+    if (again->count < outgoing->count) p2p_trouble_over(push->set.trouble);
+    if (!again->count) p2p_limit_went_in(&push->limit, outgoing);
+    if (again->count && !push->draining) send_again(push, outgoing, again, entries, fields);
+    else p2p_outgoing_free(again);
+    done(push, outgoing);
+}
+
+static void apply_answer(p2p_push_t *push, p2p_outgoing_t *outgoing, const char *body, apr_size_t len, const apr_table_t *fields)
 {
     p2p_answer_entry_t *entries;
-    p2p_outgoing_t *again;
-    int count, i;
+    int count;
     p2p_error_t *error = p2p_answer_read(outgoing->pool, body, len, &entries, &count);
 
     if (!error && count != outgoing->count)
         error = p2p_error_make(outgoing->pool, P2P_E_INVALID, "not-fhir", "it has %d entries for %d", count, outgoing->count);
-    if (error) {
-        unusable(push, outgoing, error);
-        return;
-    }
-    p2p_trouble_over(push->set.trouble);
-    again = p2p_outgoing_make(push->set.mapper);
-    again->attempts = outgoing->attempts;
-    for (i = 0; i < count; i++) apply_entry(push, again, outgoing->resources[i], &entries[i], outgoing->pool);
-    if (again->count && !push->draining) {
-        live(push, again);
-        again->then = outgoing->then;
-        outgoing->then = NULL;
-        retry_few(push, again, NULL);
-    } else p2p_outgoing_free(again);
-    done(push, outgoing);
+    if (!error) error = settle_ids(push, outgoing, entries);
+    if (!error) apply_entries(push, outgoing, entries, fields);
+    else if (error->kind == P2P_E_INVALID) unusable(push, outgoing, error);
+    else keep_answer(push, outgoing, body, len, error);
 }
+
+static void on_database_back(void *baton)
+{
+    p2p_outgoing_t *outgoing = baton;
+    p2p_push_t *push = outgoing->owner;
+
+    outgoing->timer = NULL;
+    apply_answer(push, outgoing, outgoing->answer, outgoing->answer_len, NULL);
+    send_queued(push);
+}
+
+/* ---- Answers that are none ---- */
 
 static void on_refusal(p2p_push_t *push, p2p_outgoing_t *outgoing, int status, const apr_table_t *fields, const char *body,
                        apr_size_t len)
 {
-    int is_away = status == 429 || status == 502 || status == 503 || status == 504;
-
-    if ((status == 408 || status == 504) && halve(push, outgoing)) return; /* it took too long */
+    if ((status == 408 || status == 504) && halve(push, outgoing, status)) return; /* it took too long */
+    if (look_for_gone(push, outgoing, status)) return;
     if (status == 401 || status == 403 || status == 404 || status == 405) {
         p2p_error_t *error = p2p_error_make(outgoing->pool, P2P_E_REFUSED, "target-refuses",
             "the target answered %d to a transaction at its base URL; check P2PTarget and P2PTargetAuth", status);
 
         fail(push, p2p_error_detail(outgoing->pool, error, p2p_outcome_text(outgoing->pool, body, len)));
-    } else if (is_away && !retry(push, outgoing, fields)) {
-        fail(push, p2p_error_make(outgoing->pool, P2P_E_UNAVAILABLE, "target-unavailable",
-             "the target answered %d to %d attempts at a transaction; order the exchange again when it is well", status,
-             outgoing->attempts));
-    } else if (!is_away) {
+    } else if (is_away(status)) {
+        if (!retry(push, outgoing, fields)) unavailable(push, outgoing, status);
+    } else {
         int may_pass = p2p_retry_status(status) || status == 409 || status == 412;
 
         if (!may_pass || !retry_few(push, outgoing, fields)) isolate(push, outgoing, status, body, len);
@@ -360,20 +488,19 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     p2p_push_t *push = outgoing->owner;
 
     outgoing->transfer = NULL;
-    leave_line(outgoing);
     push->in_flight--;
     if ((push->broken || push->draining) && (error || status > 201)) {
         die(push, outgoing);
         return;
     }
-    if (error && (!strcmp(error->code, "stalled") || !strcmp(error->code, "timed-out")) && halve(push, outgoing)) {
+    if (error && (!strcmp(error->code, "stalled") || !strcmp(error->code, "timed-out")) && halve(push, outgoing, 0)) {
         send_queued(push);
         return;
     }
     if (error) {
         if (error->kind != P2P_E_UNAVAILABLE || !retry(push, outgoing, NULL)) fail(push, error);
     } else if (status == 200 || status == 201) {
-        apply_answer(push, outgoing, body, len);
+        apply_answer(push, outgoing, body, len, fields);
     } else on_refusal(push, outgoing, status, fields, body, len);
     send_queued(push);
 }
@@ -388,7 +515,7 @@ unsigned p2p_push_open_number(const p2p_push_t *push)
 int p2p_push_fits(const p2p_push_t *push, int count, apr_uint64_t bytes)
 {
     if (!push->open->count) return 1;
-    return push->open->count + count <= push->set.bundle_size && push->open->bytes + bytes <= push->set.bundle_bytes;
+    return push->open->count + count <= push->limit.entries && push->open->bytes + bytes <= push->limit.bytes;
 }
 
 void p2p_push_add(p2p_push_t *push, p2p_resource_t *resource)
@@ -398,7 +525,7 @@ void p2p_push_add(p2p_push_t *push, p2p_resource_t *resource)
 
 void p2p_push_close_full(p2p_push_t *push)
 {
-    if (push->open->count >= push->set.bundle_size || push->open->bytes >= push->set.bundle_bytes) p2p_push_close(push);
+    if (push->open->count >= push->limit.entries || push->open->bytes >= push->limit.bytes) p2p_push_close(push);
 }
 
 void p2p_push_close(p2p_push_t *push)
@@ -413,7 +540,7 @@ void p2p_push_close(p2p_push_t *push)
 
 int p2p_push_has_room(const p2p_push_t *push)
 {
-    return push->queued + push->in_line < QUEUED_MAX && !push->broken;
+    return push->queued < QUEUED_MAX && !push->broken;
 }
 
 void p2p_push_flush(p2p_push_t *push)
@@ -450,7 +577,7 @@ apr_time_t p2p_push_waits_until(const p2p_push_t *push)
     apr_time_t first = APR_INT64_MAX;
     int i;
 
-    if (push->in_flight || push->queued) return 0;
+    if (push->in_flight || push->queued || push->open->count) return 0;
     for (i = 0; i < push->alive_count; i++) {
         if (push->alive[i]->timer && push->alive[i]->due < first) first = push->alive[i]->due;
     }

@@ -5,6 +5,7 @@
 #define P2P_EXCHANGE_PUSH_H
 
 #include "base/clock.h"
+#include "exchange/ids.h"
 #include "exchange/map.h"
 #include "exchange/retry.h"
 #include "exchange/seen.h"
@@ -28,10 +29,10 @@ typedef struct p2p_push_settings_t {
     void (*refused)(void *baton, p2p_resource_t *resource, int status, const char *outcome);
     /* The target does not take anything any more: the job cannot go on. */
     void (*failed)(void *baton, const p2p_error_t *error);
-    /* A Bundle has left net's line: there may be room for more. */
-    void (*room)(void *baton);
     void *baton;
     apr_uint64_t turn;             /* of its requests: the job's */
+    p2p_ids_t *ids;                /* the target assigns ids; NULL: we do */
+    int batch;                     /* P2PBundleType batch */
 } p2p_push_settings_t;
 
 /* Makes one in p; with p transfers are cancelled and what it holds is freed. */

@@ -5,38 +5,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Texts within the block came with it; others were made later. */
-static int in_block(const p2p_resource_t *resource, const char *text)
+/* Texts within the payload came with it; others were made later. */
+static int in_payload(const p2p_resource_t *resource, const char *text)
 {
-    const char *begin = (const char *)resource;
+    const char *begin = (const char *)resource->splices;
 
-    return text >= begin && text < begin + resource->size;
+    return text >= begin && text < begin + resource->payload_size;
+}
+
+static void *need(apr_size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (!memory) abort();
+    return memory;
 }
 
 p2p_resource_t *p2p_resource_make(const p2p_resource_t *head, const p2p_link_t *links, unsigned link_count,
                                   unsigned splice_count, apr_size_t text_len, apr_size_t len, char **texts, char **bytes)
 {
     apr_size_t id_len = strlen(head->source_id) + 1, links_size = link_count * sizeof *links;
-    apr_size_t size = sizeof *head + links_size + splice_count * sizeof(p2p_splice_t) + text_len + len + 1 + id_len;
-    p2p_resource_t *resource = malloc(size);
-    char *id;
+    p2p_resource_t *resource = need(sizeof *resource + links_size + id_len);
+    char *id = (char *)(resource + 1) + links_size;
 
-    if (!resource) abort();
     *resource = *head;
-    resource->size = size;
-    resource->self = resource;
     resource->links = (p2p_link_t *)(resource + 1);
     resource->link_count = link_count;
     if (links_size) memcpy(resource->links, links, links_size);
-    resource->splices = (p2p_splice_t *)(void *)((char *)resource->links + links_size);
+    resource->source_id = memcpy(id, head->source_id, id_len);
+    resource->payload_size = splice_count * sizeof(p2p_splice_t) + text_len + len + 1; /* never of no size */
+    resource->splices = malloc(resource->payload_size);
+    if (!resource->splices) abort();
     resource->splice_count = splice_count;
     *texts = (char *)(resource->splices + splice_count);
     *bytes = *texts + text_len;
-    (*bytes)[len] = '\0';
+    (*bytes)[len] = '\0'; /* it may go to the spool */
     resource->bytes = *bytes;
     resource->len = len;
-    id = *bytes + len + 1;
-    resource->source_id = memcpy(id, head->source_id, id_len);
+    resource->size = sizeof *resource + links_size + id_len + resource->payload_size;
     return resource;
 }
 
@@ -55,88 +61,91 @@ p2p_resource_t *p2p_resource_own(struct p2p_landing_t *landing, unsigned type, c
     return resource;
 }
 
-p2p_resource_t *p2p_resource_copy(const p2p_resource_t *resource)
+#define ID_MEMBER (sizeof ",\"id\":\"\"" - 1 + P2P_RESOURCE_ID_LEN)
+
+/* A splice that leaves len bytes at a place as they are. */
+static char *keep(p2p_splice_t *splice, const char *bytes, apr_size_t at, apr_size_t len, char *texts)
 {
-    apr_size_t text_len = 0;
-    p2p_resource_t *copy;
-    char *texts, *bytes;
+    *splice = (p2p_splice_t){at, len, texts, len};
+    memcpy(texts, bytes + at, len);
+    return texts + len;
+}
+
+p2p_resource_t *p2p_resource_own_open(struct p2p_landing_t *landing, unsigned type, const unsigned char *digest, const char *bytes,
+                                      apr_size_t len, apr_size_t id_at, const apr_size_t *refs, unsigned ref_count)
+{
+    p2p_resource_t head = {0}, *resource;
+    p2p_link_t *links = need((ref_count + 1) * sizeof *links);
+    char *texts, *to;
     unsigned i;
 
-    for (i = 0; i < resource->splice_count; i++) text_len += resource->splices[i].len;
-    copy = p2p_resource_make(resource, resource->links, resource->link_count, resource->splice_count, text_len, resource->len, &texts,
-                             &bytes);
-    memcpy(bytes, resource->bytes, resource->len);
-    for (i = 0; i < copy->splice_count; i++) {
-        p2p_splice_t *splice = &copy->splices[i];
-
-        *splice = resource->splices[i];
-        splice->text = splice->len ? memcpy(texts, splice->text, splice->len) : NULL;
-        texts += splice->len;
+    head.landing = landing;
+    head.type = type;
+    head.source_id = "";
+    memcpy(head.digest, digest, P2P_DIGEST_BYTES);
+    for (i = 0; i < ref_count; i++) {
+        links[i].key = p2p_id_text_key(bytes + refs[i]);
+        links[i].splice = i + 1;
     }
-    return copy;
+    resource = p2p_resource_make(&head, links, ref_count, ref_count + 1, ID_MEMBER + ref_count * P2P_RESOURCE_ID_LEN, len, &texts, &to);
+    free(links);
+    memcpy(to, bytes, len);
+    texts = keep(&resource->splices[0], bytes, id_at, ID_MEMBER, texts);
+    for (i = 0; i < ref_count; i++) texts = keep(&resource->splices[i + 1], bytes, refs[i], P2P_RESOURCE_ID_LEN, texts);
+    return resource;
 }
 
 /* ---- Spool ---- */
 
-static void *moved(const void *pointer, const char *from, char *to)
-{
-    return pointer ? to + ((const char *)pointer - from) : NULL;
-}
-
-/* The block lies at another place than when its pointers were right. */
-static void relocate(p2p_resource_t *resource)
-{
-    const char *from = (const char *)resource->self;
-    char *to = (char *)resource;
-    unsigned i;
-
-    resource->links = moved(resource->links, from, to);
-    resource->splices = moved(resource->splices, from, to);
-    resource->bytes = moved(resource->bytes, from, to);
-    resource->source_id = moved(resource->source_id, from, to);
-    for (i = 0; i < resource->splice_count; i++) resource->splices[i].text = moved(resource->splices[i].text, from, to);
-    resource->self = resource;
-}
-
-static int has_later_texts(const p2p_resource_t *resource)
+/* Moves texts and bytes by the way from one payload's place to another. */
+static void relocate(p2p_resource_t *resource, char *from, char *to)
 {
     unsigned i;
 
     for (i = 0; i < resource->splice_count; i++) {
-        if (resource->splices[i].text && !in_block(resource, resource->splices[i].text)) return 1;
+        p2p_splice_t *splice = (p2p_splice_t *)(void *)to + i;
+
+        if (splice->text) splice->text = to + (splice->text - from);
     }
-    return 0;
+    resource->bytes = to + (resource->bytes - from);
+    resource->splices = (p2p_splice_t *)(void *)to;
 }
 
-int p2p_resource_put(p2p_resource_t *resource, p2p_spool_t *spool, apr_pool_t *p, apr_int64_t *at, apr_size_t *size,
-                     p2p_error_t **error)
+int p2p_resource_spool(p2p_resource_t *resource, p2p_spool_t *spool, apr_pool_t *p, p2p_error_t **error)
 {
-    p2p_resource_t *whole = resource;
+    unsigned i;
 
-    if (p2p_spool_has_room(spool, resource->size) && has_later_texts(resource)) whole = p2p_resource_copy(resource);
-    *error = p2p_spool_put(spool, p, whole, whole->size, at);
-    *size = whole->size;
-    if (whole != resource) p2p_resource_free(whole);
+    *error = NULL;
+    for (i = 0; i < resource->splice_count; i++) {
+        if (resource->splices[i].text && !in_payload(resource, resource->splices[i].text)) return 0;
+    }
+    *error = p2p_spool_put(spool, p, resource->splices, resource->payload_size, &resource->spooled_at);
     if (*error) return 0;
-    p2p_resource_free(resource);
+    resource->spooled_from = (char *)resource->splices;
+    resource->spool = spool;
+    free(resource->splices);
+    resource->splices = NULL;
+    resource->size -= resource->payload_size;
     return 1;
 }
 
-p2p_error_t *p2p_resource_get(p2p_spool_t *spool, apr_pool_t *p, apr_int64_t at, apr_size_t size, p2p_resource_t **resource)
+p2p_error_t *p2p_resource_fetch(p2p_resource_t *resource, apr_pool_t *p)
 {
+    char *payload;
     p2p_error_t *error;
 
-    *resource = malloc(size);
-    if (!*resource) abort();
-    error = p2p_spool_get(spool, p, at, *resource, size);
-    if (!error) {
-        relocate(*resource);
-        p2p_spool_drop(spool, at, size);
-        return NULL;
+    if (resource->splices) return NULL;
+    payload = need(resource->payload_size);
+    error = p2p_spool_get(resource->spool, p, resource->spooled_at, payload, resource->payload_size);
+    if (error) {
+        free(payload);
+        return error;
     }
-    free(*resource);
-    *resource = NULL;
-    return error;
+    p2p_spool_drop(resource->spool);
+    resource->spool = NULL;
+    resource->size += resource->payload_size;
+    relocate(resource, resource->spooled_from, payload);
+    return NULL;
 }
 
 void p2p_resource_free(p2p_resource_t *resource)
@@ -144,11 +153,13 @@ void p2p_resource_free(p2p_resource_t *resource)
     unsigned i;
 
     if (!resource) return;
-    for (i = 0; i < resource->splice_count; i++) {
+    for (i = 0; resource->splices && i < resource->splice_count; i++) {
         const char *text = resource->splices[i].text;
 
-        if (text && !in_block(resource, text)) free((char *)text);
+        if (text && !in_payload(resource, text)) free((char *)text);
     }
+    if (resource->spool) p2p_spool_drop(resource->spool);
+    free(resource->splices);
     free(resource);
 }
 
@@ -163,7 +174,7 @@ void p2p_resource_set_splice(p2p_resource_t *resource, unsigned splice, apr_size
         if (!copy) abort();
         memcpy(copy, text, len);
     }
-    if (s->text && !in_block(resource, s->text)) free((char *)s->text);
+    if (s->text && !in_payload(resource, s->text)) free((char *)s->text);
     s->at = at;
     s->cut = cut;
     s->text = copy;

@@ -22,7 +22,7 @@ typedef struct reader_t {
     const char *body;
     apr_pool_t *pool;
     apr_array_header_t *entries;
-    int in_entries, in_response, is_bundle;
+    int in_entries, in_response, in_resource, is_bundle;
     const char *name; /* of the member under way at depth 1, 3 or 4, with quotes */
     apr_size_t name_len;
     apr_uint64_t outcome_begin;
@@ -49,6 +49,18 @@ static const char *version_of(const reader_t *reader, const char *text, apr_size
     return end - begin == 1 && text[begin] == '1' ? "1" : apr_pstrmemdup(reader->pool, text + begin, end - begin);
 }
 
+/* The id in Type/id, .../Type/id or either of them with /_history/n behind it. */
+static void take_id(p2p_answer_entry_t *entry, const char *text, apr_size_t len)
+{
+    const char *history = memmem(text, len, "/_history", 9);
+    apr_size_t end = history ? (apr_size_t)(history - text) : len, begin;
+
+    for (begin = end; begin > 0 && text[begin - 1] != '/';) begin--;
+    if (!begin || !p2p_is_fhir_id(text + begin, end - begin)) return;
+    entry->id = text + begin;
+    entry->id_len = end - begin;
+}
+
 static int has(const char *text, apr_size_t len, const char *part)
 {
     return memmem(text, len, part, strlen(part)) != NULL;
@@ -61,8 +73,10 @@ static void on_response_string(const reader_t *reader, const char *text, apr_siz
     if (named(reader, "status") && len >= 3) {
         entry->status = apr_isdigit(text[0]) && apr_isdigit(text[1]) && apr_isdigit(text[2]) && (len == 3 || !apr_isdigit(text[3]))
                         ? (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0') : 0;
-    } else if (named(reader, "location") && has(text, len, "/_history")) entry->version = version_of(reader, text, len);
-    else if (named(reader, "etag") && !*entry->version) entry->version = version_of(reader, text, len);
+    } else if (named(reader, "location")) {
+        take_id(entry, text, len);
+        if (has(text, len, "/_history")) entry->version = version_of(reader, text, len);
+    } else if (named(reader, "etag") && !*entry->version) entry->version = version_of(reader, text, len);
 }
 
 static void on_top(reader_t *reader, const p2p_scan_token_t *token)
@@ -84,6 +98,23 @@ static void on_response(reader_t *reader, const p2p_scan_token_t *token)
     }
 }
 
+static void on_entry_member(reader_t *reader, const p2p_scan_token_t *token)
+{
+    reader->in_response = token->kind == P2P_SCAN_OBJECT && named(reader, "response");
+    reader->in_resource = token->kind == P2P_SCAN_OBJECT && named(reader, "resource");
+}
+
+static void on_resource(const reader_t *reader, const p2p_scan_token_t *token)
+{
+    const char *text = reader->body + token->begin + 1;
+    apr_size_t len = (apr_size_t)(token->end - token->begin) - 2;
+    p2p_answer_entry_t *entry = last(reader);
+
+    if (token->kind != P2P_SCAN_STRING || !named(reader, "id") || entry->id || !p2p_is_fhir_id(text, len)) return;
+    entry->id = text;
+    entry->id_len = len;
+}
+
 static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
 {
     reader_t *reader = baton;
@@ -96,7 +127,8 @@ static p2p_error_t *on_token(void *baton, const p2p_scan_token_t *token)
     else if (!reader->in_entries) return NULL;
     else if (token->depth == 2 && token->kind == P2P_SCAN_OBJECT)
         APR_ARRAY_PUSH(reader->entries, p2p_answer_entry_t) = (p2p_answer_entry_t){.version = ""};
-    else if (token->depth == 3) reader->in_response = token->kind == P2P_SCAN_OBJECT && named(reader, "response");
+    else if (token->depth == 3) on_entry_member(reader, token);
+    else if (token->depth == 4 && reader->in_resource) on_resource(reader, token);
     else if (token->depth == 4 && reader->in_response) on_response(reader, token);
     return NULL;
 }

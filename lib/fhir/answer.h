@@ -9,6 +9,9 @@
 typedef struct p2p_answer_entry_t {
     int status;         /* 201, 200, 422 …; 0 where the entry tells none */
     const char *version; /* from location's /_history/…, else from etag; "" where it tells none */
+    const char *id;      /* at the target: from location (Type/id or an absolute URL, with or without a version), else that of the resource in
+                          * the entry; id_len bytes in the body, NULL where it tells none */
+    apr_size_t id_len;
     const char *outcome; /* the OperationOutcome's bytes, into the body; NULL where there is none */
     apr_size_t outcome_len;
 } p2p_answer_entry_t;

@@ -107,10 +107,10 @@ const char *p2p_task_print(apr_pool_t *p, const p2p_task_t *task, apr_size_t *le
     json_object *doc = p2p_json_own(p, json_object_new_object()), *identifier;
 
     p2p_json_add_str(doc, "resourceType", "Task");
-    p2p_json_add_str(doc, "id", task->id);
+    if (task->id) p2p_json_add_str(doc, "id", task->id);
     json_object_array_add(add_array(add_object(doc, "meta"), "profile"), json_object_new_string(HREX_TASK));
     identifier = add_element(add_array(doc, "identifier"));
-    p2p_json_add_str(identifier, "system", "urn:ietf:rfc:3986");
+    p2p_json_add_str(identifier, "system", P2P_URI_SYSTEM);
     p2p_json_add_str(identifier, "value", apr_pstrcat(p, "urn:uuid:", task->job_uuid, NULL));
     p2p_json_add_str(doc, "status", task->status);
     if (task->reason) p2p_json_add_str(add_object(doc, "statusReason"), "text", task->reason);
@@ -131,10 +131,10 @@ const char *p2p_payer_print(apr_pool_t *p, const char *id, const p2p_oidc_server
     json_object *doc = p2p_json_own(p, json_object_new_object()), *identifiers, *identifier;
 
     p2p_json_add_str(doc, "resourceType", "Organization");
-    p2p_json_add_str(doc, "id", id);
+    if (id) p2p_json_add_str(doc, "id", id);
     identifiers = add_array(doc, "identifier");
     identifier = add_element(identifiers);
-    p2p_json_add_str(identifier, "system", "urn:ietf:rfc:3986");
+    p2p_json_add_str(identifier, "system", P2P_URI_SYSTEM);
     p2p_json_add_str(identifier, "value", server->id_namespace);
     if (*server->organization_id) p2p_json_add_str(add_element(identifiers), "value", server->organization_id);
     p2p_json_add_bool(doc, "active", 1);

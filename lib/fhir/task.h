@@ -6,8 +6,10 @@
 #include "model/job.h"
 #include "model/oidc_server.h"
 
+#define P2P_URI_SYSTEM "urn:ietf:rfc:3986"
+
 typedef struct p2p_task_t {
-    const char *id;
+    const char *id;              /* NULL: the target assigns it */
     const char *job_uuid;
     const char *status;          /* "in-progress", "completed", "failed", "on-hold" */
     const char *reason;          /* statusReason.text, or NULL */
@@ -22,7 +24,8 @@ typedef struct p2p_task_t {
 /* The Task as JSON in p. */
 const char *p2p_task_print(apr_pool_t *p, const p2p_task_t *task, apr_size_t *len);
 
-/* The source payer's Organization under id, kept in step with its definition, as JSON in p. */
+/* The source payer's Organization under id (NULL: the target assigns it), kept in step with its definition, as JSON in p. Its first
+ * identifier is the id_namespace under P2P_URI_SYSTEM. */
 const char *p2p_payer_print(apr_pool_t *p, const char *id, const p2p_oidc_server_t *server, apr_size_t *len);
 
 #endif

@@ -255,6 +255,15 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "SELECT request, part, number, outcome, type, source_id, code, detail FROM p2p_rejected "
         "WHERE job_id = %lld AND chunk = 0 ORDER BY request, part, number LIMIT %lld OFFSET %lld", "iii", 8},
 
+    [P2P_SQL_ID_MAP_FIND] = {"p2p_id_map_find",
+        "SELECT source_id, target_id FROM p2p_id_map WHERE target = %s AND source_id IN "
+        "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", "sssssssssssssssss", 2},
+    [P2P_SQL_ID_MAP_NOTE] = {"p2p_id_map_note",
+        "INSERT INTO p2p_id_map (target, source_id, type, target_id, create_time) VALUES (%s, %s, %s, %s, {now}) "
+        "ON CONFLICT (target, source_id) DO UPDATE SET type = excluded.type, target_id = excluded.target_id", "ssss", 0},
+    [P2P_SQL_ID_MAP_FORGET] = {"p2p_id_map_forget",
+        "DELETE FROM p2p_id_map WHERE target = %s AND source_id = %s", "ss", 0},
+
     [P2P_SQL_RUNNER_RELEASE_JOBS] = {"p2p_runner_release_jobs",
         "UPDATE p2p_job SET lease_owner = '', " TOUCH " WHERE target = %s AND status IN ('STARTED', "
         "'STOPPING') "

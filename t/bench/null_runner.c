@@ -67,7 +67,7 @@ static void keep_bundle(null_t *null, p2p_outgoing_t *outgoing)
     text_t *text = apr_array_push(null->bundles);
     apr_size_t done = 0, n = 1;
 
-    p2p_outgoing_start(outgoing);
+    p2p_outgoing_start(outgoing, 0);
     text->len = (apr_size_t)outgoing->body.length;
     text->bytes = malloc(text->len);
     if (!text->bytes) abort();
@@ -154,7 +154,7 @@ static void prebuild(null_t *null, FILE *in, p2p_mapper_t *mapper)
 static void build(null_t *null)
 {
     const settings_t *set = &null->set;
-    p2p_map_settings_t map = {set->id_namespace, set->source, set->source_patient, set->target_patient};
+    p2p_map_settings_t map = {set->id_namespace, set->source, set->source_patient, set->target_patient, 0};
     FILE *in = fopen(set->file, "r");
 
     if (!in) give_up("the record cannot be read");

@@ -92,7 +92,7 @@ static uint32_t next_random(uint32_t *seed)
 /* Pieces of 1 to longest bytes, each a block of its own; 0 = all at once. */
 static void read_pieces(const uint8_t *data, size_t size, size_t longest, story_t *story)
 {
-    static const p2p_map_settings_t settings = {"https://payer.example/issuer", "https://payer.example/fhir", "member", "target"};
+    static const p2p_map_settings_t settings = {"https://payer.example/issuer", "https://payer.example/fhir", "member", "target", 0};
     uint32_t seed = (uint32_t)size;
     p2p_bundle_reader_t *reader = p2p_bundle_reader_make(pool, ENTRY_MAX, on_entry, story);
     size_t at, n;

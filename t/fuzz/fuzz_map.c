@@ -169,7 +169,7 @@ static void check_resource(p2p_mapper_t *mapper, p2p_resource_t *resource, int w
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const p2p_map_settings_t settings = {"https://payer.example/issuer", ENDPOINT, "member", "target"};
+    static const p2p_map_settings_t settings = {"https://payer.example/issuer", ENDPOINT, "member", "target", 0};
     p2p_mapper_t *mapper;
     const char *text, *line;
     p2p_bundle_entry_t entry = {0};

@@ -88,7 +88,7 @@ my %CASES = (
     'refuses-599'     => { transaction => refusal(599), code => 'resources-rejected', rejected => $RESOURCES },
     'refuses-long'    => { transaction => sub { $_[0]->chunked(422); $_[0]->chunk('x' x $MB) for 1 .. 100_000 }, code => qr/^(?:too-large|resources-rejected)$/ },
     'some-refused'    => { transaction => each_entry(sub { $_[0] == 2 ? '{"response":{"status":"422"}}' : created() }), code => 'resources-rejected', written => $RESOURCES - 1, rejected => 1 },
-    'some-429'        => { transaction => each_entry(sub { '{"response":{"status":"429 Too Many"}}' }), code => 'resources-rejected', rejected => $RESOURCES },
+    'some-429'        => { transaction => each_entry(sub { '{"response":{"status":"429 Too Many"}}' }), code => 'target-unavailable', rejected => 0 },
     closes            => { transaction => sub { POSIX::_exit(0) }, code => 'cut-short' },
     'closes-midway'   => { transaction => sub { $_[0]->raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nRetry-After: 0\r\n\r\n{\"resourceType\":"); POSIX::_exit(0) }, code => 'cut-short' },
     'header-flood'    => { transaction => sub { $_[0]->reply(200, '{}', map { "X-$_: " . 'v' x 1000 } 1 .. 2000) }, code => qr/^(?:too-large|cut-short)$/ },

@@ -233,7 +233,7 @@ subtest 'batch, POST, conditions' => sub {
         {resource => obs('mine'), request => {method => 'PUT', url => 'Observation/mine'}}));
     is_deeply [map { $_->{response}{status} } @{$answer->{json}{entry}}], ['201 Created', '404 Not Found'], 'client ids may be refused';
     my ($key) = $answer->{json}{entry}[0]{response}{location} =~ m{^(.*)/_history/1$};
-    like get($s->url('medplum') . "/$key")->{content}, qr/^\{"id":"s-\d+",/, 'the assigned id is put in';
+    like get($s->url('medplum') . "/$key")->{content}, qr/^\{"id":"[0-9a-f]{8}-[0-9a-f-]{27}",/, 'the assigned id is put in';
     $answer = send_to('medplum', 'PUT', '/Observation?identifier=urn%3As%7CObservation%2F1', {resourceType => 'Observation', identifier => $id, status => 'final'});
     is $answer->{headers}{etag}, 'W/"2"', 'a conditional update finds it';
     like $answer->{headers}{location}, qr{\Q$key\E/_history/2$}, 'and says where';

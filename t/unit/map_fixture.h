@@ -28,7 +28,7 @@ static p2p_mapper_t *mapper;
 /* Forgets what was made, and begins anew. */
 static void renew(void)
 {
-    p2p_map_settings_t settings = {ISSUER, ENDPOINT, MEMBER, TARGET};
+    p2p_map_settings_t settings = {ISSUER, ENDPOINT, MEMBER, TARGET, 0};
 
     apr_pool_clear(pool);
     deriver = p2p_id_deriver_make(pool, ISSUER);

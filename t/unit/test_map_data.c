@@ -269,7 +269,7 @@ static char *read_whole(const char *path, size_t *len)
 
 static void use_member(const char *id)
 {
-    p2p_map_settings_t settings = {ISSUER, ENDPOINT, id, TARGET};
+    p2p_map_settings_t settings = {ISSUER, ENDPOINT, id, TARGET, 0};
 
     mapper = p2p_mapper_make(pool, &settings);
 }

@@ -23,7 +23,8 @@ sub derive_id {
 # ---- One exchange ----
 
 # namespace, endpoint, source_patient, target_patient; bases => further bases of the source; keep => P2PUnresolvedReferences keep;
-# follow => how many references are followed (200); loose => { Type/id => 1 } of which only the presence is looked at.
+# follow => how many references are followed (200); loose => { Type/id => 1 } of which only the presence is looked at; assigned => 1: the target has
+# given the ids, meta.source tells what is what; mdm => text of the identifier by which MDM links the source's Patient.
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { follow => 200, bases => [], %opt, entries => [], cache => {} }, $class;
@@ -215,7 +216,7 @@ sub follow {
             my $text = value_of(member($node, $name));
             my ($kind, $key) = $self->target_of($text);
             return if $kind ne 'resource' || $local->{$text} || $self->{arrived}{$key} || $self->{gone}{$key} || $asked{$key}++;
-            return if $name eq 'reference' && $key eq "Patient/$self->{source_patient}";
+            return if $name eq 'reference' && $key eq "Patient/$self->{source_patient}" && !$self->{mdm};
             return if ++$self->{asked} > $self->{follow};
             my $found = $read->($key) // return;
             $self->{followed}++;
@@ -233,6 +234,21 @@ sub count   { return $_[0]{count} }
 sub later { return $_[0]{later} }
 sub arrived { return sort keys %{ $_[0]{arrived} } }
 sub id_of   { my ($self, $key) = @_; return $self->{ids}{$key} //= derive_id($self->{namespace}, $key) }
+
+# Takes the ids from the target where that gave them; sentences of what it has twice.
+sub learn_ids {
+    my ($self, $dump) = @_;
+    return if !$self->{assigned};
+    my (%ids, @faults);
+    for my $key (grep { !$dump->{$_}{deleted} } sort keys %$dump) {
+        my ($source) = $dump->{$key}{text} =~ m{"source":"\Q$self->{endpoint}\E/([A-Z]\w+/[^"]+)"} or next;
+        my ($type, $id) = split m{/}, $key;
+        push @faults, "$source: at the target as $type/$ids{$source} and as $key" if $ids{$source};
+        $ids{$source} = $id;
+    }
+    @$self{qw(ids cache)} = (\%ids, {});
+    return @faults;
+}
 
 # Type/id at the target of a source's Type/id.
 sub target_key {
@@ -257,7 +273,7 @@ sub rewrite {
     my $text = value_of($node->[$at]);
     my ($kind, $key) = $self->target_of($text);
     return if $kind eq 'other';
-    if ($kind eq 'resource' && $name eq 'reference' && $key eq "Patient/$self->{source_patient}") {
+    if ($kind eq 'resource' && $name eq 'reference' && $key eq "Patient/$self->{source_patient}" && !$self->{mdm}) {
         $node->[$at] = qq("Patient/$self->{target_patient}");
     } elsif ($kind eq 'resource' && $self->{arrived}{$key}) {
         $node->[$at] = '"' . $self->target_key($key) . '"';
@@ -309,7 +325,8 @@ sub without_additions {
     my $may = $IDENTIFIERS{$type} // 0;
     if ($may == 2) { drop_last($tree, 'identifier', $own) }
     elsif ($may == 1 && !defined $had) { drop_value($tree, 'identifier', $own, 'identifier') }
-    drop_last($tree, 'link', qq({"other":{"reference":"Patient/$self->{target_patient}"},"type":"seealso"})) if $type eq 'Patient';
+    if ($type eq 'Patient' && $self->{mdm}) { drop_last($tree, 'identifier', $self->{mdm}) }
+    elsif ($type eq 'Patient') { drop_last($tree, 'link', qq({"other":{"reference":"Patient/$self->{target_patient}"},"type":"seealso"})) }
     return $tree;
 }
 
@@ -390,7 +407,7 @@ sub compare_one {
 # All that has to be at the target, held against a dump of it; sentences of what is wrong. What it looked at is marked {known}.
 sub faults_at {
     my ($self, $dump) = @_;
-    my @faults;
+    my @faults = $self->learn_ids($dump);
     for my $key ($self->arrived) {
         my $there = $dump->{ $self->target_key($key) };
         if (!$there || $there->{deleted}) { push @faults, "$key: not at the target" }

@@ -63,14 +63,18 @@ sub definition {
 
 # ---- The portal's part ----
 
+# Does the target give the ids?
+sub assigned { my ($self) = @_; return ($self->{directives}{P2PResourceIds} // '') eq 'conditional' }
+
 # Puts a Patient at the target.
 sub add_target_patient {
     my ($self, $id) = @_;
+    $self->{before}{"Patient/$id"} = 1;
+    return if $self->assigned && $self->{sandbox}->load($self->{target}, qq({"resourceType":"Patient","id":"$id","active":true}\n));
     my $url = $self->{sandbox}->plain($self->{target}) . "/fhir/Patient/$id";
     my $answer = HTTP::Tiny->new->put($url, { headers => { 'Content-Type' => 'application/fhir+json' },
         content => qq({"resourceType":"Patient","id":"$id","active":true}) });
     die "sandbox target: PUT Patient: $answer->{status} $answer->{content}\n" if !$answer->{success};
-    $self->{before}{"Patient/$id"} = 1;
     return;
 }
 
@@ -143,7 +147,8 @@ sub expect {
     my ($self, $source, $patient, $target_patient, %opt) = @_;
     my $endpoint = $self->{sandbox}->url($source);
     my $compare = P2P::Compare->new(namespace => issuer($source), endpoint => $endpoint, source_patient => $patient,
-        target_patient => $target_patient, bases => [grep { defined } $opt{implementation}], keep => $opt{keep}, follow => $opt{follow} // 200, loose => $opt{loose} // {});
+        target_patient => $target_patient, bases => [grep { defined } $opt{implementation}], keep => $opt{keep}, follow => $opt{follow} // 200, loose => $opt{loose} // {},
+        assigned => $self->assigned, mdm => $opt{mdm});
     $self->add_answers($compare, $source, $_) for @{ $opt{urls} // ["Patient/$patient/\$everything?_count=1000"] };
     my $dump;
     $compare->settle(read => sub { $dump //= $self->{sandbox}->dump($source); my $there = $dump->{ $_[0] }; return $there && !$there->{deleted} ? $there->{text} : undef },
