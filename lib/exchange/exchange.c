@@ -436,6 +436,7 @@ static p2p_error_t *on_member(void *baton, const char *patient)
     if (!p2p_is_fhir_id(patient, strlen(patient)))
         return p2p_error_make(x->pool, P2P_E_INVALID, "no-patient", "the source's token answer names no FHIR id of a patient");
     x->order.source_patient = apr_pstrdup(x->pool, patient);
+    p2p_token_set_member(x->token, patient);
     p2p_mapper_set_member(x->mapper, patient);
     return p2p_job_bind_patient(x->context->db, x->pool, x->context->spec->keyring, &x->job, x->context->owner, x->server,
                                 &x->order);
@@ -462,6 +463,7 @@ static void prepare(p2p_exchange_t *x)
     x->mapper = p2p_mapper_make(x->pool, &map);
     x->token = p2p_token_make(x->pool, x->context->http, x->context->db, x->context->spec->keyring, x->context->clock,
                               &x->log, x->server, x->job.grant_id, x->context->owner);
+    if (*x->order.source_patient) p2p_token_set_member(x->token, x->order.source_patient);
     set.token = x->token;
     set.mapper = x->mapper;
     x->prepare = p2p_prepare_begin(x->pool, &set);

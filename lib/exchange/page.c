@@ -224,8 +224,9 @@ static void on_refused(p2p_page_t *page, int status)
 {
     const char *words = p2p_outcome_text(page->attempt_pool, page->refusal.data ? page->refusal.data : "", page->refusal.len);
 
-    if (status == 401 && !page->refreshed) {
-        page->refreshed = 1;
+    /* A token may come to its end while the request waits its turn; one that is refused in its time is renewed once. */
+    if (status == 401 && (!page->refreshed || p2p_token_is_over(page->pull->set.token, page->token))) {
+        page->refreshed = !p2p_token_is_over(page->pull->set.token, page->token);
         page->refused = page->token;
         end_attempt(page);
         attempt(page);

@@ -26,6 +26,8 @@ struct p2p_prepare_t {
     int step, has_task, task_saved, requester_is_resource;
     apr_time_t authored;
     p2p_http_auth_t source_auth;
+    p2p_http_timer_t *token_timer;
+    int token_attempts;
     const char *refused; /* the token that the source answered 401 to */
     void (*ended)(void *baton);
     void *ended_baton;
@@ -120,18 +122,47 @@ static p2p_error_t *answer_patient(p2p_prepare_t *prepare, int status, const cha
 
 /* ---- 2. The source is FHIR R4 ---- */
 
-/* Does the token answer name the member of the order; or, where that names none, who is it? */
-static p2p_error_t *check_member(p2p_prepare_t *prepare, const char *patient)
+/* Where the order names no member, the token answer has to. */
+static p2p_error_t *learn_member(p2p_prepare_t *prepare, const char *patient)
 {
-    const char *ordered = prepare->set.order->source_patient;
+    if (*prepare->set.order->source_patient) return NULL;
+    if (patient) return prepare->set.member(prepare->set.baton, patient);
+    return p2p_error_make(prepare->pool, P2P_E_INVALID, "no-patient",
+                          "the source's token answer names no patient; send sourcePayer.patientId");
+}
 
-    if (!*ordered && patient) return prepare->set.member(prepare->set.baton, patient);
-    if (!*ordered)
-        return p2p_error_make(prepare->pool, P2P_E_INVALID, "no-patient",
-                              "the source's token answer names no patient; send sourcePayer.patientId");
-    if (!patient || strcmp(patient, ordered) == 0) return NULL;
-    return p2p_error_make(prepare->pool, P2P_E_REFUSED, "token-of-another-patient",
-                          "the source's token is for another patient than sourcePayer.patientId; authorise again");
+static void ask_metadata(p2p_prepare_t *prepare);
+
+static void on_token_timer(void *baton)
+{
+    p2p_prepare_t *prepare = baton;
+
+    prepare->token_timer = NULL;
+    prepare->set.source_trouble->asks_at = 0;
+    ask_metadata(prepare);
+}
+
+static apr_status_t cancel_token_timer(void *baton)
+{
+    p2p_prepare_t *prepare = baton;
+
+    if (prepare->token_timer) prepare->set.context->http->cancel_timer(prepare->token_timer);
+    prepare->token_timer = NULL;
+    return APR_SUCCESS;
+}
+
+/* A token endpoint that is away is trouble with the source like any other. */
+static int wait_for_token(p2p_prepare_t *prepare, const p2p_error_t *error)
+{
+    const p2p_clock_t *clock = prepare->set.context->clock;
+    p2p_trouble_t *trouble = prepare->set.source_trouble;
+    p2p_http_t *http = prepare->set.context->http;
+    apr_interval_time_t delay;
+
+    if (error->kind != P2P_E_UNAVAILABLE || !p2p_trouble_next(trouble, ++prepare->token_attempts, NULL, &delay)) return 0;
+    trouble->asks_at = clock->monotonic(clock->baton) + delay;
+    prepare->token_timer = http->after(http, delay, on_token_timer, prepare);
+    return 1;
 }
 
 static void on_source_token(void *baton, const char *access_token, const char *patient, const p2p_error_t *error)
@@ -149,7 +180,8 @@ static void on_source_token(void *baton, const char *access_token, const char *p
         p2p_token_get(prepare->set.token, prepare->refused, on_source_token, prepare);
         return;
     }
-    if (!error) error = check_member(prepare, patient);
+    if (error && wait_for_token(prepare, error)) return;
+    if (!error) error = learn_member(prepare, patient);
     if (error) {
         prepare->set.done(prepare->set.baton, error);
         return;
@@ -184,7 +216,7 @@ static p2p_error_t *answer_metadata(p2p_prepare_t *prepare, int status, const ch
                                     const p2p_error_t *error)
 {
     if (!error && status == 200) return check_capabilities(prepare, body, len);
-    if (!error && status == 401 && !prepare->refused) {
+    if (!error && status == 401 && (!prepare->refused || p2p_token_is_over(prepare->set.token, prepare->source_auth.bearer))) {
         prepare->refused = prepare->source_auth.bearer;
         prepare->step--;
         return NULL;
@@ -367,6 +399,7 @@ p2p_prepare_t *p2p_prepare_begin(apr_pool_t *p, const p2p_prepare_settings_t *se
     prepare->set = *settings;
     prepare->pool = p;
     apr_pool_create(&prepare->asking, p);
+    apr_pool_pre_cleanup_register(prepare->asking, prepare, cancel_token_timer);
     prepare->authored = settings->job->create_time;
     prepare->organization = p2p_id_derive(p, p2p_id_deriver_make(p, settings->server->id_namespace), "payer", "Organization");
     prepare->derived_organization = prepare->organization;

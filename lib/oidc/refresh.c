@@ -35,11 +35,12 @@ struct p2p_token_t {
     const char *owner;
     call_t *calls, **last;
     int at_work; /* callbacks may be on the stack */
-    apr_pool_t *held;     /* what the next four live in */
+    apr_pool_t *held;     /* what access and patient live in */
     const char *access;   /* "" before the first look */
     apr_time_t expires;   /* wall clock; 0: not known */
     apr_interval_time_t margin;
     const char *patient;  /* or NULL */
+    const char *member;   /* who that has to be; NULL: not known */
     apr_time_t not_before; /* monotonic: no refresh before that, while the access token lives */
     apr_time_t quiet_until; /* monotonic: the endpoint wants to be left alone until then */
     apr_time_t waiting_since; /* monotonic; 0: not waiting for another's refresh */
@@ -95,6 +96,11 @@ p2p_token_t *p2p_token_make(apr_pool_t *p, p2p_http_t *http, p2p_db_t *db, const
     return token;
 }
 
+void p2p_token_set_member(p2p_token_t *token, const char *patient)
+{
+    token->member = apr_pstrdup(token->pool, patient);
+}
+
 /* The token in hand. */
 
 static void hold(p2p_token_t *token, const char *access, apr_time_t expires, const char *patient)
@@ -133,10 +139,13 @@ static void tell(p2p_token_t *token, const char *access, const p2p_error_t *erro
 {
     call_t *call = token->calls;
 
+    if (!error && token->patient && token->member && strcmp(token->patient, token->member))
+        error = p2p_error_make(token->scratch, P2P_E_REFUSED, "token-of-another-patient",
+                               "The source's token is for another patient than sourcePayer.patientId; authorise again.");
     token->calls = call->next;
     if (!token->calls) token->last = &token->calls;
     token->waiting_since = 0;
-    call->fn(call->baton, access, error ? NULL : token->patient, error);
+    call->fn(call->baton, error ? NULL : access, error ? NULL : token->patient, error);
     apr_pool_destroy(call->pool);
 }
 
@@ -310,6 +319,11 @@ void p2p_token_get(p2p_token_t *token, const char *refused_token, p2p_token_fn f
     *token->last = call;
     token->last = &call->next;
     step(token);
+}
+
+int p2p_token_is_over(const p2p_token_t *token, const char *access_token)
+{
+    return strcmp(token->access, access_token) != 0 || (token->expires && wall(token) >= token->expires - token->margin);
 }
 
 void p2p_token_cancel(p2p_token_t *token)

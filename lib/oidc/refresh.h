@@ -23,11 +23,19 @@ p2p_token_t *p2p_token_make(apr_pool_t *p, p2p_http_t *http, p2p_db_t *db, const
                             const p2p_clock_t *clock, const p2p_log_t *log, const p2p_oidc_server_t *server,
                             apr_int64_t grant_id, const char *owner);
 
+/* Whose record it has to open (an id at the source, copied): from now on a token whose answer names somebody
+ * else is P2P_E_REFUSED "token-of-another-patient". */
+void p2p_token_set_member(p2p_token_t *token, const char *patient);
+
 /* Asks for an access token. refused is one that the source answered 401 to (NULL: none): it is not given
  * again, a refresh is made, by us or by whoever is at it. Without a refresh token an expired or refused
  * access token is "token-refused". fn is called from the loop, or at once where the token is there. Several
  * calls may be open; they share one refresh. */
 void p2p_token_get(p2p_token_t *token, const char *refused, p2p_token_fn fn, void *baton);
+
+/* Is it known that this access token's time is over, or has another come in its place? Then a 401 to it says
+ * nothing about the member's access. */
+int p2p_token_is_over(const p2p_token_t *token, const char *access_token);
 
 /* Forgets open calls (fn is not called any more). A refresh in flight goes on for as long as the loop does.
  */

@@ -3,18 +3,22 @@
 #include <apr_general.h>
 #include "sandbox.h"
 
+typedef struct sandbox_token_t sandbox_token_t;
+
 typedef struct sandbox_grant_t {
     int number;
     const char *patient;
     const char *access, *refresh; /* the newest; NULL: none */
     int refreshes, replays, revoked;
+    apr_array_header_t *chain; /* sandbox_token_t *: its refresh tokens, oldest first */
 } sandbox_grant_t;
 
-typedef struct sandbox_token_t {
+struct sandbox_token_t {
     sandbox_grant_t *grant;
     int is_refresh, used;
+    int uses; /* how often a refresh was asked for with it */
     apr_time_t expires; /* 0: an initial token that was not used yet; its time begins with its first use */
-} sandbox_token_t;
+};
 
 typedef struct sandbox_tokens_t {
     apr_pool_t *pool;
@@ -29,6 +33,7 @@ static sandbox_token_t *add_token(sandbox_tokens_t *tokens, sandbox_grant_t *gra
 
     token->grant = grant;
     token->is_refresh = is_refresh;
+    if (is_refresh) APR_ARRAY_PUSH(grant->chain, sandbox_token_t *) = token;
     if (is_refresh) grant->refresh = text;
     else grant->access = text;
     apr_hash_set(tokens->all, text, APR_HASH_KEY_STRING, token);
@@ -42,6 +47,7 @@ static sandbox_grant_t *add_grant(sandbox_tokens_t *tokens, const char *patient)
     grant->patient = patient ? apr_pstrdup(tokens->pool, patient) : NULL;
     APR_ARRAY_PUSH(tokens->grants, sandbox_grant_t *) = grant;
     grant->number = tokens->grants->nelts;
+    grant->chain = apr_array_make(tokens->pool, 4, sizeof(sandbox_token_t *));
     return grant;
 }
 
@@ -136,6 +142,7 @@ static sandbox_grant_t *refresh_grant(sandbox_payer_t *payer, const char *text, 
 
     *why = "the refresh token is not known";
     if (!token || !token->is_refresh) return NULL;
+    token->uses++;
     *why = "the grant was revoked";
     if (token->grant->revoked) return NULL;
     if (token->used) {
@@ -225,6 +232,14 @@ static void show_text(p2p_buf_t *buf, const char *name, const char *value)
     else p2p_buf_puts(buf, "null");
 }
 
+static void show_uses(p2p_buf_t *buf, const sandbox_grant_t *grant)
+{
+    p2p_buf_puts(buf, ",\"uses\":[");
+    for (int i = 0; i < grant->chain->nelts; i++)
+        p2p_buf_printf(buf, i ? ",%d" : "%d", APR_ARRAY_IDX(grant->chain, i, sandbox_token_t *)->uses);
+    p2p_buf_puts(buf, "]");
+}
+
 static int show_grants(sandbox_call_t *call)
 {
     sandbox_payer_t *payer = call->payer;
@@ -241,6 +256,7 @@ static int show_grants(sandbox_call_t *call)
         show_text(&out.buf, "patient", grant->patient);
         show_text(&out.buf, "access", grant->access);
         show_text(&out.buf, "refresh", grant->refresh);
+        show_uses(&out.buf, grant);
         p2p_buf_puts(&out.buf, "}");
     }
     p2p_buf_puts(&out.buf, payer->tokens->grants->nelts ? "]" : "[]");

@@ -152,6 +152,35 @@ static void ahead_of_expiry(void **state)
     assert_int_equal(net.count, 3);
 }
 
+static void of_another(void **state)
+{
+    (void)state;
+    order("access-1", "refresh-1");
+    p2p_token_set_member(token, "M-1");
+    assert_given(get(NULL), "access-1");
+    fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ",\"patient\":\"M-1\""));
+    assert_given(get("access-1"), "access-2");
+    fake_answer(&net, 200, GIVEN("access-3", "refresh-3", ",\"patient\":\"M-2\""));
+    assert_failed(get("access-2"), "token-of-another-patient");
+    assert_failed(get(NULL), "token-of-another-patient");
+    assert_string_equal(grant()->refresh_token, "refresh-3");
+}
+
+/* What a 401 means depends on it. */
+static void over(void **state)
+{
+    (void)state;
+    order("access-1", "refresh-1");
+    assert_given(get(NULL), "access-1");
+    assert_false(p2p_token_is_over(token, "access-1"));
+    fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ",\"expires_in\":100"));
+    assert_given(get("access-1"), "access-2");
+    assert_true(p2p_token_is_over(token, "access-1"));
+    assert_false(p2p_token_is_over(token, "access-2"));
+    net.now += apr_time_from_sec(71);
+    assert_true(p2p_token_is_over(token, "access-2"));
+}
+
 static void refused_one(void **state)
 {
     (void)state;
@@ -520,7 +549,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(in_hand), TEST(run_out), TEST(ahead_of_expiry), TEST(refused_one), TEST(forms), TEST(ways_to_show_the_secret),
+        TEST(in_hand), TEST(run_out), TEST(ahead_of_expiry), TEST(refused_one), TEST(over), TEST(of_another), TEST(forms), TEST(ways_to_show_the_secret),
         TEST(methods_of_the_document), TEST(left_alone), TEST(dead_grant),
         TEST(no_refresh_token), TEST(unusable_answers), TEST(trouble_at_the_endpoint), TEST(lost_answers),
         TEST(another_is_at_it), TEST(another_died), TEST(in_doubt), TEST(shared), TEST(discovered), TEST(not_discovered), TEST(orphan),
