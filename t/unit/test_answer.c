@@ -54,6 +54,33 @@ static void entries(void **state)
                         "409//{\"resourceType\":\"OperationOutcome\",\"status\":\"1\"} 400// ");
 }
 
+/* The id that the only entry's members tell. */
+static const char *id_in(const char *members)
+{
+    const char *text = apr_psprintf(pool, BUNDLE("{%s}"), members);
+    p2p_answer_entry_t *entry;
+    int count;
+
+    assert_null(p2p_answer_read(pool, text, strlen(text), &entry, &count));
+    assert_int_equal(count, 1);
+    return entry->id ? apr_pstrmemdup(pool, entry->id, entry->id_len) : "(none)";
+}
+
+static void ids(void **state)
+{
+    (void)state;
+    assert_string_equal(id_in("\"response\":{\"location\":\"Patient/a-1/_history/7\"}"), "a-1");
+    assert_string_equal(id_in("\"response\":{\"location\":\"https:\\/\\/h.example\\/fhir\\/Patient\\/a-1\\/_history\\/7\"}"), "(none)");
+    assert_string_equal(id_in("\"response\":{\"location\":\"https:\\/\\/h.example\\/fhir\\/Patient\\/a-1\"}"), "a-1");
+    assert_string_equal(id_in("\"response\":{\"location\":\"https://h.example/fhir/Patient/a-1/_history/7\"}"), "a-1");
+    assert_string_equal(id_in("\"response\":{\"location\":\"Patient/a-1\"}"), "a-1");
+    assert_string_equal(id_in("\"response\":{\"location\":\"a-1\"}"), "(none)");
+    assert_string_equal(id_in("\"response\":{\"location\":\"Patient/a%201\"}"), "(none)");
+    assert_string_equal(id_in("\"resource\":{\"resourceType\":\"Patient\",\"id\":\"b\",\"contained\":[{\"id\":\"c\"}]},\"response\":{}"), "b");
+    assert_string_equal(id_in("\"resource\":{\"id\":\"b\"},\"response\":{\"location\":\"Patient/a\"}"), "a");
+    assert_string_equal(id_in("\"response\":{\"status\":\"200\",\"id\":\"x\"}"), "(none)");
+}
+
 static void expect_version(const char *members, const char *said)
 {
     assert_string_equal(read_answer(apr_pstrcat(pool, BUNDLE("{\"response\":{"), NULL)), "not-json");
@@ -157,7 +184,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(entries), cmocka_unit_test(versions), cmocka_unit_test(hostile),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(entries), cmocka_unit_test(ids), cmocka_unit_test(versions), cmocka_unit_test(hostile),
                                        cmocka_unit_test(outcomes), cmocka_unit_test(long_outcomes)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -117,6 +117,101 @@ static void too_large(void **state)
     end_world(&world);
 }
 
+/* Takes so many entries at most, and counts what it refuses. */
+static verdict_t counts_refusals(world_t *world, const sent_t *sent)
+{
+    verdict_t verdict = fine;
+
+    if (sent->count <= 7) return fine;
+    world->number++;
+    verdict.status = 413;
+    return verdict;
+}
+
+/* Medplum answers 400 to a Bundle of too many entries. */
+static verdict_t counts_in_400(world_t *world, const sent_t *sent)
+{
+    verdict_t verdict = counts_refusals(world, sent);
+
+    if (verdict.status == 413) verdict.status = 400;
+    return verdict;
+}
+
+/* A size that was refused is not tried again and again, whatever the status that said so. */
+static void size_is_learnt(void **state)
+{
+    verdict_t (*const targets[])(world_t *, const sent_t *) = {counts_refusals, counts_in_400};
+    world_t world;
+    int i, k;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        set_out(&world, 50, 1, targets[i]);
+        receive_line(&world, 50);
+        run_world(&world);
+        for (k = 0; k < 400; k++) receive_basic(&world, apr_psprintf(pool, "m%d", k), "");
+        finish_world(&world);
+        assert_int_equal(world.written, 450);
+        assert_int_equal(world.refused, 0);
+        assert_in_range(world.number, 1, 40); /* two Bundles of 50, in halves; not nine of them */
+        end_world(&world);
+    }
+}
+
+/* One large resource says nothing about how many small ones go in at once. */
+static verdict_t counts_bytes(world_t *world, const sent_t *sent)
+{
+    verdict_t verdict = fine;
+
+    if (strlen(sent->text) <= 20000) return fine;
+    world->number++;
+    verdict.status = 413;
+    return verdict;
+}
+
+static void bytes_are_learnt(void **state)
+{
+    world_t world;
+    char *large = apr_pcalloc(pool, 15001);
+    int k;
+
+    (void)state;
+    memset(large, 'x', 15000);
+    set_out(&world, 50, 1, counts_bytes);
+    for (k = 0; k < 4; k++)
+        receive(&world, apr_psprintf(pool, "{\"resourceType\":\"Basic\",\"id\":\"l%d\",\"x\":\"%s\"}", k, large), NULL);
+    run_world(&world);
+    for (k = 0; k < 200; k++) receive_basic(&world, apr_psprintf(pool, "m%d", k), "");
+    finish_world(&world);
+    assert_int_equal(world.written, 204);
+    assert_int_equal(world.most_entries, 50);
+    assert_in_range(world.number, 1, 6);
+    end_world(&world);
+}
+
+static verdict_t refuses_some(world_t *world, const sent_t *sent)
+{
+    verdict_t verdict = fine;
+
+    (void)world;
+    if (holds(world, sent, "n13") || holds(world, sent, "n57") || holds(world, sent, "n58")) verdict.status = 422;
+    return verdict;
+}
+
+static void several_at_fault(void **state)
+{
+    world_t world;
+
+    (void)state;
+    set_out(&world, 100, 2, refuses_some);
+    receive_line(&world, 100);
+    finish_world(&world);
+    assert_string_equal(world.story, "n13/422 n57/422 n58/422 ");
+    assert_int_equal(world.written, 97);
+    assert_in_range(world.bundles, 10, 45);
+    end_world(&world);
+}
+
 static verdict_t too_slow(world_t *world, const sent_t *sent)
 {
     verdict_t verdict = fine;
@@ -248,6 +343,36 @@ static verdict_t entry_conflicts(world_t *world, const sent_t *sent)
     return verdict;
 }
 
+static verdict_t entry_busy(world_t *world, const sent_t *sent)
+{
+    verdict_t verdict = entry_conflicts(world, sent);
+
+    if (verdict.entry) verdict.entry_status = world->number % 2 ? 429 : 503;
+    return verdict;
+}
+
+/* That an entry asks for patience is no fault of it: as long as trouble may last it is tried again, without an end to the attempts. */
+static void busy_entries(void **state)
+{
+    world_t world;
+
+    (void)state;
+    set_out(&world, 20, 2, entry_busy);
+    world.trouble.lasts = apr_time_from_sec(3600);
+    world.number = 3 * P2P_ATTEMPTS;
+    receive_line(&world, 6);
+    finish_world(&world);
+    assert_int_equal(world.written, 6);
+    assert_int_equal(world.bundles, 3 * P2P_ATTEMPTS + 1);
+    end_world(&world);
+    set_out(&world, 20, 2, entry_busy);
+    world.number = 1000;
+    receive_line(&world, 6);
+    run_world(&world);
+    assert_string_equal(world.failed, "target-unavailable");
+    end_world(&world);
+}
+
 static verdict_t entry_refused(world_t *world, const sent_t *sent)
 {
     verdict_t verdict = fine;
@@ -365,7 +490,8 @@ static void bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_at_fault), cmocka_unit_test(all_at_fault), cmocka_unit_test(circle_at_fault), cmocka_unit_test(too_large),
+        cmocka_unit_test(one_at_fault), cmocka_unit_test(all_at_fault), cmocka_unit_test(circle_at_fault), cmocka_unit_test(too_large), cmocka_unit_test(size_is_learnt), cmocka_unit_test(bytes_are_learnt),
+        cmocka_unit_test(several_at_fault), cmocka_unit_test(busy_entries),
         cmocka_unit_test(timed_out), cmocka_unit_test(retry_after), cmocka_unit_test(broken_connections), cmocka_unit_test(conflict),
         cmocka_unit_test(entries_within_an_answer), cmocka_unit_test(failures), cmocka_unit_test(dropped), cmocka_unit_test(bounds)};
 
