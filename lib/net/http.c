@@ -3,6 +3,7 @@
 #include "net/http.h"
 #include <apr_date.h>
 #include <apr_lib.h>
+#include <apr_strings.h>
 #include "base/buf.h"
 
 typedef struct fetch_t {
@@ -77,16 +78,41 @@ static apr_int64_t read_seconds(const char *text)
     return *text ? -1 : seconds;
 }
 
+/* Value of a parameter like ";t=60" in a structured field; -1 where it is not there. */
+static apr_int64_t read_parameter(const char *text, char name)
+{
+    for (; *text; text++) {
+        if (text[0] == name && text[1] == '=' && apr_isdigit(text[2])) return apr_strtoi64(text + 2, NULL, 10);
+        text += strcspn(text, "; ,\t");
+        if (!*text) break;
+    }
+    return -1;
+}
+
+/* Seconds until a quota is renewed, where all of it is used: RateLimit (draft-ietf-httpapi-ratelimit-headers). -1 where that does not say. */
+static apr_int64_t rate_limit(const apr_table_t *fields)
+{
+    const char *text = apr_table_get(fields, "RateLimit");
+
+    return text && read_parameter(text, 'r') == 0 ? read_parameter(text, 't') : -1;
+}
+
+static apr_interval_time_t wait_for(apr_int64_t seconds, apr_interval_time_t max)
+{
+    if (seconds < 0) return -1;
+    return seconds > apr_time_sec(max) ? max : apr_time_from_sec(seconds);
+}
+
 apr_interval_time_t p2p_http_retry_after(const apr_table_t *fields, apr_time_t now, apr_interval_time_t max)
 {
     const char *text = fields ? apr_table_get(fields, "Retry-After") : NULL;
     apr_int64_t seconds;
     apr_time_t date;
 
-    if (!text) return -1;
+    if (!text) return fields ? wait_for(rate_limit(fields), max) : -1;
     while (*text == ' ' || *text == '\t') text++;
     seconds = read_seconds(text);
-    if (seconds >= 0) return seconds > apr_time_sec(max) ? max : apr_time_from_sec(seconds);
+    if (seconds >= 0) return wait_for(seconds, max);
     date = apr_date_parse_http(text);
     if (date == APR_DATE_BAD) return -1;
     if (date <= now) return 0;

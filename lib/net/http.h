@@ -97,8 +97,8 @@ typedef void (*p2p_http_whole_fn)(void *baton, int status, const apr_table_t *fi
 p2p_error_t *p2p_http_fetch(p2p_http_t *http, apr_pool_t *p, const p2p_http_request_t *request, p2p_http_whole_fn done,
                             void *baton, p2p_http_transfer_t **transfer);
 
-/* Retry-After of an answer in microseconds from now (seconds or an HTTP date), clamped to [0, max]; -1 where
- * there is none. */
+/* Retry-After of an answer in microseconds from now (seconds or an HTTP date), or where that is missing what RateLimit says of a quota that is
+ * used up, clamped to [0, max]; -1 where there is none. */
 apr_interval_time_t p2p_http_retry_after(const apr_table_t *fields, apr_time_t now, apr_interval_time_t max);
 
 #endif

@@ -263,13 +263,33 @@ static void test_retry_after(void **state)
     }
 }
 
+static void test_rate_limit(void **state)
+{
+    apr_table_t *t = apr_table_make(((fixture_t *)*state)->p, 1);
+    static const struct {
+        const char *text;
+        apr_interval_time_t wait;
+    } cases[] = {
+        {"\"requests\";r=0;t=60", 60000000}, {"\"fhirInteractions\"; r=0; t=7", 7000000}, {"\"a\";t=9;r=0", 9000000},
+        {"\"a\";r=12;t=60", -1}, {"\"a\";r=0", -1}, {"\"a\";t=60", -1}, {"", -1}, {";;;", -1}, {"r=0;t=99999999999999999999", 100000000},
+        {"\"rr=0;tt=5\"", -1},
+    };
+
+    for (apr_size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        apr_table_set(t, "RateLimit", cases[i].text);
+        assert_int_equal(p2p_http_retry_after(t, 0, apr_time_from_sec(100)), cases[i].wait);
+    }
+    apr_table_set(t, "Retry-After", "3");
+    assert_int_equal(p2p_http_retry_after(t, 0, apr_time_from_sec(100)), 3000000);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
         TEST(test_whole), TEST(test_chunked), TEST(test_status), TEST(test_cut), TEST(test_unreachable),
         TEST(test_too_large), TEST(test_stall), TEST(test_credentials), TEST(test_refused_input),
-        TEST(test_fetch), TEST(test_wake), TEST(test_timers), TEST(test_retry_after),
+        TEST(test_fetch), TEST(test_wake), TEST(test_timers), TEST(test_retry_after), TEST(test_rate_limit),
     };
 
     apr_initialize();
