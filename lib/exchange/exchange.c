@@ -16,11 +16,13 @@
 #include "store/oidc_server_store.h"
 
 #define BACKLOG_SHARE 128                      /* of P2PMemory: what one job may have received and not looked at */
-#define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool */
-#define MEMORY_TIMES 16                        /* P2PMemory: what one job may never exceed */
+#define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool, with what parts keep */
+#define WAITING_LEAST 64                       /* so much of it, whatever other jobs have */
+#define PUSH_SHARE 2                           /* and what push may hold before it gets more */
 #define DRAIN_TIME apr_time_from_sec(10)       /* for what is under way at the target when a job cannot go on */
 #define DRAIN_LOOK apr_time_from_msec(50)
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
+#define REST_AFTER apr_time_from_sec(60)       /* a job that waits for longer gives its slot back */
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
 
 typedef enum { PREPARING, RUNNING, DRAINING, ENDING, ENDED } phase_t;
@@ -51,6 +53,7 @@ struct p2p_exchange_t {
     int kicked_now;            /* kick comes without delay */
     p2p_job_counts_t partial;  /* of parts that have not landed when the job ends */
     apr_time_t drain_until;    /* monotonic */
+    apr_interval_time_t rest;  /* it gives its slot back for so long; 0: it comes to its end */
     apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
     const p2p_error_t *error;  /* what ends the job */
     int stopping, closed;
@@ -116,8 +119,21 @@ static int is_full(void *baton)
     const p2p_exchange_context_t *context = x->context;
     apr_int64_t waiting = (apr_int64_t)p2p_sequence_waiting(x->sequence), moves = moving(x);
 
-    if ((apr_int64_t)p2p_sequence_backlog(x->sequence) > context->spec->memory / BACKLOG_SHARE) return 1;
+    if ((apr_int64_t)p2p_sequence_backlog(x->sequence) > context->spec->memory / BACKLOG_SHARE || p2p_sequence_is_over(x->sequence)) return 1;
     return moves > 0 && context->memory_used - x->memory + waiting + moves + p2p_reading_held(context->reading) > context->spec->memory;
+}
+
+/* What may wait in memory: a share, less where other jobs have taken theirs, but always some. What is kept of parts that have not landed
+ * counts as well: where that is too much, what holds them up is written open. */
+static apr_size_t allowance(void *baton)
+{
+    const p2p_exchange_t *x = baton;
+    apr_int64_t memory = x->context->spec->memory, most = memory / WAITING_SHARE;
+    apr_int64_t left = memory / 4 * 3 - (x->context->memory_used - x->memory), parts = p2p_land_bytes(x->land);
+
+    if (left < most) most = left;
+    if (most < memory / WAITING_LEAST) most = memory / WAITING_LEAST;
+    return most > parts ? (apr_size_t)(most - parts) : 0;
 }
 
 static void on_written(void *baton, p2p_resource_t *resource, const char *version)
@@ -126,8 +142,8 @@ static void on_written(void *baton, p2p_resource_t *resource, const char *versio
 
     if (!resource->key) p2p_land_provenance_written(resource->landing);
     else {
-        p2p_seen_set(&x->seen, resource->key, P2P_SEEN_WRITTEN);
-        p2p_land_written(resource->landing, resource, version);
+        p2p_seen_set(&x->seen, resource->key, resource->open ? P2P_SEEN_OPEN : P2P_SEEN_WRITTEN);
+        if (!resource->first) p2p_land_written(resource->landing, resource, version);
         p2p_sequence_settled(x->sequence, resource->key);
         p2p_receive_settled(x->receive, resource->key);
     }
@@ -143,8 +159,10 @@ static void on_refused(void *baton, p2p_resource_t *resource, int status, const 
         fail(x, p2p_error_detail(x->pool, p2p_error_make(x->pool, P2P_E_REFUSED, "provenance-refused",
              "the target answered %d to the Provenance of a part", status), outcome));
     } else {
-        p2p_seen_set(&x->seen, resource->key, P2P_SEEN_GONE);
-        p2p_land_rejected(resource->landing, resource, outcome);
+        int is_there = p2p_seen_state(&x->seen, resource->key) == P2P_SEEN_AGAIN; /* as it was written open */
+
+        p2p_seen_set(&x->seen, resource->key, is_there ? P2P_SEEN_WRITTEN : P2P_SEEN_GONE);
+        if (!resource->first) p2p_land_rejected(resource->landing, resource, outcome);
         p2p_sequence_settled(x->sequence, resource->key);
         p2p_receive_settled(x->receive, resource->key);
     }
@@ -173,7 +191,7 @@ static void make_push(p2p_exchange_t *x)
     const p2p_spec_t *spec = x->context->spec;
     p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, spec->target_connections,
                                spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
-                               &x->target_trouble, on_written, on_refused, fail, x, (apr_uint64_t)x->job.id, x->ids, spec->batch};
+                               &x->target_trouble, on_written, on_refused, fail, kick, x, (apr_uint64_t)x->job.id, x->ids, spec->batch};
 
     x->push = p2p_push_make(x->stages, &set);
 }
@@ -182,8 +200,8 @@ static void make_sequence(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
     p2p_sequence_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved,
-                                   spec->batch, x->context->spool,
-                                (apr_size_t)(spec->memory / WAITING_SHARE), &x->log, fail, on_foreign, x};
+                                   spec->batch, x->context->spool, (apr_size_t)(spec->memory / WAITING_SHARE), allowance,
+                                   (apr_uint64_t)(spec->memory / PUSH_SHARE), &x->log, fail, on_foreign, x};
 
     x->sequence = p2p_sequence_make(x->stages, &set);
 }
@@ -219,7 +237,6 @@ static void want(void *baton, const char *url)
 {
     p2p_exchange_t *x = baton;
 
-    if (x->planned.followed >= x->context->spec->follow_references) return;
     x->planned.followed++;
     p2p_pull_add(x->pull, "read", x->planned.requests++, 0, url, 0, 1);
 }
@@ -234,7 +251,7 @@ static void resolve_waiting(p2p_exchange_t *x)
         return;
     }
     apr_pool_create(&p, x->pool);
-    p2p_sequence_wanted(x->sequence, p, want, x);
+    p2p_sequence_wanted(x->sequence, p, x->context->spec->follow_references - x->planned.followed, want, x);
     apr_pool_destroy(p);
     if (p2p_pull_is_idle(x->pull) && !p2p_sequence_has_work(x->sequence)) {
         x->closed = 1;
@@ -251,6 +268,13 @@ static void over(p2p_exchange_t *x)
     x->ended(x->baton);
 }
 
+static apr_interval_time_t trouble_lasting(const p2p_exchange_t *x)
+{
+    apr_interval_time_t source = p2p_trouble_lasting(&x->source_trouble), target = p2p_trouble_lasting(&x->target_trouble);
+
+    return source > target ? source : target;
+}
+
 static void finish(void *baton)
 {
     p2p_exchange_t *x = baton;
@@ -262,7 +286,9 @@ static void finish(void *baton)
 
     apr_pool_create(&p, x->pool);
     error = x->prepare ? p2p_prepare_save_task(x->prepare, p) : NULL;
-    if (!error)
+    if (!error && x->rest)
+        error = p2p_job_rest(x->context->db, p, &x->job, x->context->owner, x->rest, trouble_lasting(x));
+    else if (!error)
         error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, &ending);
     again = error && error->kind == P2P_E_UNAVAILABLE;
     if (error) p2p_log_error(&x->log, P2P_LOG_WARN, "The end of the job is not noted", error);
@@ -348,6 +374,44 @@ static void go_on_draining(p2p_exchange_t *x)
     } else end(x);
 }
 
+/* ---- A rest ---- */
+
+/* Where all that is left to be done waits for a peer: when the first of it goes on (monotonic). Else 0. */
+static apr_time_t waits_until(const p2p_exchange_t *x)
+{
+    apr_time_t source, target;
+
+    if (x->error || x->stopping || p2p_exchange_busy(x)) return 0;
+    if (x->phase == PREPARING) return x->source_trouble.asks_at ? x->source_trouble.asks_at : x->target_trouble.asks_at;
+    if (x->phase != RUNNING || p2p_sequence_has_work(x->sequence)) return 0;
+    source = p2p_pull_waits_until(x->pull);
+    target = p2p_push_waits_until(x->push);
+    if (source == APR_INT64_MAX && target == APR_INT64_MAX) return 0;
+    return source < target ? source : target;
+}
+
+/* Makes room for another job, as a runner that ends would: what has not landed is fetched again. Nothing is under way. */
+static void rest(p2p_exchange_t *x, apr_interval_time_t delay)
+{
+    if (x->land) p2p_land_flush(x->land);
+    if (x->error) return;
+    p2p_log(&x->log, P2P_LOG_INFO, "It has to wait %" APR_TIME_T_FMT " s for a peer and gives its slot back", apr_time_sec(delay));
+    x->rest = delay;
+    x->phase = ENDING;
+    x->land = NULL;
+    drop_stages(x);
+    if (x->kick) x->context->http->cancel_timer(x->kick);
+    x->kick = NULL;
+    finish(x);
+}
+
+static void look_whether_to_rest(p2p_exchange_t *x)
+{
+    apr_time_t until = waits_until(x);
+
+    if (until && until - monotonic(x) > REST_AFTER) rest(x, until - monotonic(x));
+}
+
 /* ---- The pump ---- */
 
 static void flush_landed(p2p_exchange_t *x, int now)
@@ -360,18 +424,17 @@ static void flush_landed(p2p_exchange_t *x, int now)
     }
     x->landed_since = 0;
     p2p_land_flush(x->land);
+    if (p2p_land_counts(x->land)->parts == x->job.counts.parts) return;
+    p2p_trouble_landed(&x->source_trouble);
+    p2p_trouble_landed(&x->target_trouble);
 }
 
 static void measure(p2p_exchange_t *x)
 {
-    apr_int64_t memory = (apr_int64_t)p2p_sequence_waiting(x->sequence) + moving(x);
+    apr_int64_t memory = (apr_int64_t)p2p_sequence_waiting(x->sequence) + moving(x) + p2p_land_bytes(x->land);
 
     x->context->memory_used += memory - x->memory;
     x->memory = memory;
-    if (memory > x->context->spec->memory * MEMORY_TIMES)
-        fail(x, p2p_error_make(x->pool, P2P_E_INVALID, "waiting-too-large",
-                               "what waits for resources that have not come takes more than %d times P2PMemory; give more with "
-                               "P2PMemory or P2PSpool, or order less at a time", MEMORY_TIMES));
 }
 
 static void run(p2p_exchange_t *x)
@@ -445,7 +508,11 @@ static p2p_error_t *on_member(void *baton, const char *patient)
 static p2p_error_t *load(p2p_exchange_t *x)
 {
     const p2p_exchange_context_t *context = x->context;
+    apr_interval_time_t lasting;
 
+    P2P_TRY(p2p_job_trouble(context->db, x->pool, &x->job, &lasting));
+    p2p_trouble_recall(&x->source_trouble, lasting);
+    p2p_trouble_recall(&x->target_trouble, lasting);
     P2P_TRY(p2p_job_load(context->db, x->pool, context->spec->keyring, &x->job, &x->order, &x->requests));
     return p2p_oidc_server_get(context->db, x->pool, context->spec->keyring, x->job.oidc_server_id, &x->server);
 }
@@ -523,6 +590,7 @@ void p2p_exchange_tick(p2p_exchange_t *exchange)
         exchange->stopping = 1;
         kick(exchange);
     }
+    if (!error) look_whether_to_rest(exchange);
     apr_pool_destroy(p);
 }
 

@@ -198,10 +198,12 @@ void p2p_land_received(p2p_landing_t *landing, const p2p_resource_t *resource)
     count_received(landing);
     landing->outstanding++;
     p2p_buf_add(&landing->held, &held, sizeof held);
+    p2p_landing_grow(landing, sizeof held);
 }
 
 void p2p_land_named(p2p_landing_t *landing, apr_uint64_t urn, const char *type, const char *target_id)
 {
+    p2p_landing_grow(landing, 18 + strlen(type) + strlen(target_id));
     p2p_buf_printf(&landing->names, " %" APR_UINT64_T_HEX_FMT "=%s/%s", urn, type, target_id);
 }
 
@@ -297,6 +299,11 @@ int p2p_land_has_landed(const p2p_land_t *land)
 int p2p_land_is_full(const p2p_land_t *land)
 {
     return land->landed_count >= LANDED_MAX && !land->away;
+}
+
+apr_int64_t p2p_land_bytes(const p2p_land_t *land)
+{
+    return land->bytes;
 }
 
 apr_int64_t p2p_land_waiting(const p2p_land_t *land)

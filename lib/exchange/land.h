@@ -81,6 +81,9 @@ int p2p_land_has_landed(const p2p_land_t *land);
 /* Are there so many of them that they should be noted now? Not while the database is away. */
 int p2p_land_is_full(const p2p_land_t *land);
 
+/* Bytes that parts which have not landed take in memory. */
+apr_int64_t p2p_land_bytes(const p2p_land_t *land);
+
 /* Resources received whose part has not landed, and the sums of those that have, those of earlier attempts included. */
 apr_int64_t p2p_land_waiting(const p2p_land_t *land);
 const p2p_job_counts_t *p2p_land_counts(const p2p_land_t *land);

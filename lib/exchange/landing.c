@@ -22,9 +22,16 @@ static void link_into(p2p_landing_t **list, p2p_landing_t *landing)
 
 static void unlink_from(p2p_landing_t *landing)
 {
+    if (landing->list == &landing->land->open) landing->land->bytes -= landing->bytes;
     if (landing->prev) landing->prev->next = landing->next;
     else *landing->list = landing->next;
     if (landing->next) landing->next->prev = landing->prev;
+}
+
+void p2p_landing_grow(p2p_landing_t *landing, apr_size_t bytes)
+{
+    landing->bytes += (apr_int64_t)bytes;
+    if (landing->list == &landing->land->open) landing->land->bytes += (apr_int64_t)bytes;
 }
 
 p2p_landing_t *p2p_landing_make(p2p_land_t *land, int request, int number, const char *url)
@@ -41,6 +48,7 @@ p2p_landing_t *p2p_landing_make(p2p_land_t *land, int request, int number, const
     p2p_buf_init(&landing->held, HELD_MAX);
     p2p_buf_init(&landing->names, HELD_MAX);
     link_into(&land->open, landing);
+    p2p_landing_grow(landing, sizeof *landing + 2 * strlen(url));
     return landing;
 }
 
@@ -119,6 +127,7 @@ const char *p2p_landing_version(p2p_landing_t *landing, const char *version)
 void p2p_landing_add_target(p2p_landing_t *landing, const p2p_target_t *target)
 {
     if (landing->target_count == landing->target_room) {
+        p2p_landing_grow(landing, (apr_size_t)(landing->target_room ? landing->target_room : 64) * sizeof *landing->targets);
         landing->target_room = landing->target_room ? landing->target_room * 2 : 64;
         landing->targets = realloc(landing->targets, (apr_size_t)landing->target_room * sizeof *landing->targets);
         if (!landing->targets) abort();
@@ -147,4 +156,5 @@ void p2p_landing_report(p2p_landing_t *landing, p2p_rows_of_report_t *rows, cons
     if (row->body_len > BODIES_MAX - landing->bodies) copy->body_len = 0;
     copy->body = row->body && copy->body_len ? apr_pstrmemdup(landing->pool, row->body, copy->body_len) : NULL;
     landing->bodies += copy->body_len;
+    p2p_landing_grow(landing, sizeof *copy + strlen(row->detail) + copy->body_len);
 }

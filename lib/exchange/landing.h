@@ -33,6 +33,7 @@ struct p2p_land_t {
     p2p_landing_t *open, *landed; /* lists */
     int landed_count;
     apr_int64_t received;         /* resources of parts that are not noted as landed */
+    apr_int64_t bytes;            /* of the open ones in memory */
     int away;                     /* the database was, at the last flush */
 };
 
@@ -43,6 +44,7 @@ struct p2p_landing_t {
     char *url, *next_url;
     char sha256[65];
     const char *new_request_kind;
+    apr_int64_t bytes; /* it takes in memory, or so */
     int noted;         /* its row is in the database */
     int outstanding;   /* received and not settled */
     int complete;      /* received whole */
@@ -64,6 +66,9 @@ void p2p_landing_free(p2p_landing_t *landing);
 
 /* From the list of open ones to that of landed ones. */
 void p2p_landing_move(p2p_landing_t *landing);
+
+/* It takes so many bytes more. */
+void p2p_landing_grow(p2p_landing_t *landing, apr_size_t bytes);
 
 apr_time_t p2p_landing_now(const p2p_landing_t *landing);
 p2p_held_t *p2p_landing_held(p2p_landing_t *landing, apr_uint64_t key);

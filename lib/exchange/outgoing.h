@@ -27,6 +27,7 @@ struct p2p_outgoing_t {
     apr_uint64_t bytes;         /* of the resources as they will be sent */
     apr_uint64_t held;          /* of their blocks */
     int attempts;
+    int in_line;                /* it was handed to net and has no connection yet */
     p2p_outgoing_t *next;       /* in a queue */
     p2p_outgoing_t *then;       /* to be sent when this one is done */
     void *owner;                /* p2p_push_t */

@@ -136,6 +136,19 @@ void p2p_pull_run(p2p_pull_t *pull)
     }
 }
 
+apr_time_t p2p_pull_waits_until(const p2p_pull_t *pull)
+{
+    apr_time_t first = APR_INT64_MAX;
+    const p2p_page_t *page;
+
+    if (pull->broken || (pull->queue && pull->under_way_count < pull->set.connections)) return 0;
+    for (page = pull->under_way; page; page = page->next) {
+        if (!page->timer) return 0;
+        if (page->due < first) first = page->due;
+    }
+    return first;
+}
+
 int p2p_pull_is_idle(const p2p_pull_t *pull)
 {
     return !pull->queue && !pull->under_way;

@@ -44,6 +44,10 @@ void p2p_pull_run(p2p_pull_t *pull);
 /* Ends retrieval: nothing is under way or will be. Not from a transfer's callback. */
 void p2p_pull_stop(p2p_pull_t *pull);
 
+/* Where nothing is under way but pages wait to be tried again: when the next one is (monotonic). 0 where something is going on,
+ * APR_INT64_MAX where nothing waits. */
+apr_time_t p2p_pull_waits_until(const p2p_pull_t *pull);
+
 /* Is nothing under way or to be fetched? */
 int p2p_pull_is_idle(const p2p_pull_t *pull);
 

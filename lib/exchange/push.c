@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Filling, sending, retrying and halving Bundles. */
-#include "exchange/push.h"
+#include "exchange/pushing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,29 +8,12 @@
 #include <apr_strings.h>
 
 #include "exchange/address.h"
-#include "exchange/limit.h"
-#include "exchange/outgoing.h"
 #include "fhir/answer.h"
 
-#define QUEUED_MAX 1                          /* closed Bundles that wait for a connection */
 #define STALL_TIMEOUT apr_time_from_sec(120)  /* a target may think long about a Bundle */
 #define ANSWER_BASE (1 << 20)                 /* bytes of an answer: so many, */
 #define ANSWER_PER_ENTRY 8192                 /* and so many for each entry */
 #define DATABASE_AGAIN apr_time_from_sec(1)   /* where it was away */
-
-struct p2p_push_t {
-    p2p_push_settings_t set;
-    apr_pool_t *pool;
-    p2p_outgoing_t *open;
-    unsigned open_number;
-    p2p_outgoing_t *queue, *queue_tail;
-    p2p_outgoing_t **alive; /* all but the open one */
-    int alive_count, alive_room;
-    int queued, in_flight, broken, draining;
-    p2p_limit_t limit;
-    int refused_some; /* so that links which were good when they were bundled may not be so any more */
-    apr_array_header_t *fields;
-};
 
 /* ---- Those alive ---- */
 
@@ -129,6 +112,24 @@ static void settle_links(const p2p_push_t *push, p2p_resource_t *resource)
     }
 }
 
+static void leave_line(p2p_outgoing_t *outgoing)
+{
+    p2p_push_t *push = outgoing->owner;
+
+    if (!outgoing->in_line) return;
+    outgoing->in_line = 0;
+    push->in_line--;
+}
+
+static void on_begun(void *baton)
+{
+    p2p_outgoing_t *outgoing = baton;
+    p2p_push_t *push = outgoing->owner;
+
+    leave_line(outgoing);
+    push->set.room(push->set.baton);
+}
+
 static void on_retry(void *baton);
 
 /* The database does not tell what a Bundle needs, or does not take what it brought. fn goes on. */
@@ -167,7 +168,10 @@ static void send_now(p2p_push_t *push, p2p_outgoing_t *outgoing)
     request.least_bytes = P2P_LEAST_BYTES;
     request.connections = push->set.connections;
     request.turn = push->set.turn;
+    request.begun = on_begun;
     outgoing->attempts++;
+    outgoing->in_line = 1;
+    push->in_line++;
     push->in_flight++;
     error = p2p_http_fetch(push->set.http, outgoing->pool, &request, on_answer, outgoing, &outgoing->transfer);
     if (error) fail(push, error);
@@ -488,6 +492,7 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     p2p_push_t *push = outgoing->owner;
 
     outgoing->transfer = NULL;
+    leave_line(outgoing);
     push->in_flight--;
     if ((push->broken || push->draining) && (error || status > 201)) {
         die(push, outgoing);
@@ -505,47 +510,17 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     send_queued(push);
 }
 
-/* ---- Filling ---- */
+/* ---- For push_open.c ---- */
 
-unsigned p2p_push_open_number(const p2p_push_t *push)
+void p2p_pushing_begin(p2p_push_t *push, p2p_outgoing_t *outgoing)
 {
-    return push->open_number;
+    live(push, outgoing);
+    enqueue(push, outgoing, 0);
 }
 
-int p2p_push_fits(const p2p_push_t *push, int count, apr_uint64_t bytes)
+void p2p_pushing_send(p2p_push_t *push)
 {
-    if (!push->open->count) return 1;
-    return push->open->count + count <= push->limit.entries && push->open->bytes + bytes <= push->limit.bytes;
-}
-
-void p2p_push_add(p2p_push_t *push, p2p_resource_t *resource)
-{
-    p2p_outgoing_add(push->open, resource);
-}
-
-void p2p_push_close_full(p2p_push_t *push)
-{
-    if (push->open->count >= push->limit.entries || push->open->bytes >= push->limit.bytes) p2p_push_close(push);
-}
-
-void p2p_push_close(p2p_push_t *push)
-{
-    if (!push->open->count) return;
-    live(push, push->open);
-    enqueue(push, push->open, 0);
-    push->open = p2p_outgoing_make(push->set.mapper);
-    push->open_number++;
     send_queued(push);
-}
-
-int p2p_push_has_room(const p2p_push_t *push)
-{
-    return push->queued < QUEUED_MAX && !push->broken;
-}
-
-void p2p_push_flush(p2p_push_t *push)
-{
-    if (push->alive_count == 0) p2p_push_close(push);
 }
 
 void p2p_push_drain(p2p_push_t *push)
@@ -565,35 +540,4 @@ void p2p_push_drain(p2p_push_t *push)
     }
     p2p_outgoing_free(push->open);
     push->open = p2p_outgoing_make(push->set.mapper);
-}
-
-int p2p_push_is_sending(const p2p_push_t *push)
-{
-    return push->in_flight > 0;
-}
-
-apr_time_t p2p_push_waits_until(const p2p_push_t *push)
-{
-    apr_time_t first = APR_INT64_MAX;
-    int i;
-
-    if (push->in_flight || push->queued || push->open->count) return 0;
-    for (i = 0; i < push->alive_count; i++) {
-        if (push->alive[i]->timer && push->alive[i]->due < first) first = push->alive[i]->due;
-    }
-    return first;
-}
-
-int p2p_push_is_idle(const p2p_push_t *push)
-{
-    return push->alive_count == 0 && push->open->count == 0;
-}
-
-apr_uint64_t p2p_push_bytes(const p2p_push_t *push)
-{
-    apr_uint64_t bytes = push->open->held;
-    int i;
-
-    for (i = 0; i < push->alive_count; i++) bytes += push->alive[i]->held;
-    return bytes;
 }

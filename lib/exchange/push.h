@@ -29,6 +29,8 @@ typedef struct p2p_push_settings_t {
     void (*refused)(void *baton, p2p_resource_t *resource, int status, const char *outcome);
     /* The target does not take anything any more: the job cannot go on. */
     void (*failed)(void *baton, const p2p_error_t *error);
+    /* A Bundle has left net's line: there may be room for more. */
+    void (*room)(void *baton);
     void *baton;
     apr_uint64_t turn;             /* of its requests: the job's */
     p2p_ids_t *ids;                /* the target assigns ids; NULL: we do */

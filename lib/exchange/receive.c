@@ -63,6 +63,7 @@ static void name(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_resou
 
 static void supersede(p2p_resource_t *old)
 {
+    if (!old) return; /* the job has failed */
     p2p_land_superseded(old->landing, old);
     p2p_resource_free(old);
 }
@@ -87,8 +88,8 @@ static void take_later_version(p2p_receive_t *receive, p2p_resource_t *resource,
 {
     p2p_land_received(resource->landing, resource);
     slot->updated = resource->updated & 0xfffffffffff;
-    if (slot->state == P2P_SEEN_HELD) supersede(p2p_sequence_replace(receive->sequence, resource));
-    else if (slot->state == P2P_SEEN_SENT) keep_for_later(receive, resource);
+    if (p2p_sequence_holds(receive->sequence, resource->key)) supersede(p2p_sequence_replace(receive->sequence, resource));
+    else if (slot->state == P2P_SEEN_SENT || slot->state == P2P_SEEN_AGAIN) keep_for_later(receive, resource);
     else go_on(receive, resource);
 }
 

@@ -5,44 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Texts within the payload came with it; others were made later. */
-static int in_payload(const p2p_resource_t *resource, const char *text)
+/* Texts within the block came with it; others were made later. */
+static int in_block(const p2p_resource_t *resource, const char *text)
 {
-    const char *begin = (const char *)resource->splices;
+    const char *begin = (const char *)resource;
 
-    return text >= begin && text < begin + resource->payload_size;
-}
-
-static void *need(apr_size_t size)
-{
-    void *memory = calloc(1, size);
-
-    if (!memory) abort();
-    return memory;
+    return text >= begin && text < begin + resource->size;
 }
 
 p2p_resource_t *p2p_resource_make(const p2p_resource_t *head, const p2p_link_t *links, unsigned link_count,
                                   unsigned splice_count, apr_size_t text_len, apr_size_t len, char **texts, char **bytes)
 {
     apr_size_t id_len = strlen(head->source_id) + 1, links_size = link_count * sizeof *links;
-    p2p_resource_t *resource = need(sizeof *resource + links_size + id_len);
-    char *id = (char *)(resource + 1) + links_size;
+    apr_size_t size = sizeof *head + links_size + splice_count * sizeof(p2p_splice_t) + text_len + len + 1 + id_len;
+    p2p_resource_t *resource = malloc(size);
+    char *id;
 
+    if (!resource) abort();
     *resource = *head;
+    resource->size = size;
+    resource->self = resource;
     resource->links = (p2p_link_t *)(resource + 1);
     resource->link_count = link_count;
     if (links_size) memcpy(resource->links, links, links_size);
-    resource->source_id = memcpy(id, head->source_id, id_len);
-    resource->payload_size = splice_count * sizeof(p2p_splice_t) + text_len + len + 1; /* never of no size */
-    resource->splices = malloc(resource->payload_size);
-    if (!resource->splices) abort();
+    resource->splices = (p2p_splice_t *)(void *)((char *)resource->links + links_size);
     resource->splice_count = splice_count;
     *texts = (char *)(resource->splices + splice_count);
     *bytes = *texts + text_len;
-    (*bytes)[len] = '\0'; /* it may go to the spool */
+    (*bytes)[len] = '\0';
     resource->bytes = *bytes;
     resource->len = len;
-    resource->size = sizeof *resource + links_size + id_len + resource->payload_size;
+    id = *bytes + len + 1;
+    resource->source_id = memcpy(id, head->source_id, id_len);
     return resource;
 }
 
@@ -75,10 +69,11 @@ p2p_resource_t *p2p_resource_own_open(struct p2p_landing_t *landing, unsigned ty
                                       apr_size_t len, apr_size_t id_at, const apr_size_t *refs, unsigned ref_count)
 {
     p2p_resource_t head = {0}, *resource;
-    p2p_link_t *links = need((ref_count + 1) * sizeof *links);
+    p2p_link_t *links = calloc(ref_count + 1, sizeof *links);
     char *texts, *to;
     unsigned i;
 
+    if (!links) abort();
     head.landing = landing;
     head.type = type;
     head.source_id = "";
@@ -95,57 +90,88 @@ p2p_resource_t *p2p_resource_own_open(struct p2p_landing_t *landing, unsigned ty
     return resource;
 }
 
-/* ---- Spool ---- */
-
-/* Moves texts and bytes by the way from one payload's place to another. */
-static void relocate(p2p_resource_t *resource, char *from, char *to)
+p2p_resource_t *p2p_resource_copy(const p2p_resource_t *resource)
 {
+    apr_size_t text_len = 0;
+    p2p_resource_t *copy;
+    char *texts, *bytes;
     unsigned i;
 
-    for (i = 0; i < resource->splice_count; i++) {
-        p2p_splice_t *splice = (p2p_splice_t *)(void *)to + i;
+    for (i = 0; i < resource->splice_count; i++) text_len += resource->splices[i].len;
+    copy = p2p_resource_make(resource, resource->links, resource->link_count, resource->splice_count, text_len, resource->len, &texts,
+                             &bytes);
+    memcpy(bytes, resource->bytes, resource->len);
+    for (i = 0; i < copy->splice_count; i++) {
+        p2p_splice_t *splice = &copy->splices[i];
 
-        if (splice->text) splice->text = to + (splice->text - from);
+        *splice = resource->splices[i];
+        splice->text = splice->len ? memcpy(texts, splice->text, splice->len) : NULL;
+        texts += splice->len;
     }
-    resource->bytes = to + (resource->bytes - from);
-    resource->splices = (p2p_splice_t *)(void *)to;
+    return copy;
 }
 
-int p2p_resource_spool(p2p_resource_t *resource, p2p_spool_t *spool, apr_pool_t *p, p2p_error_t **error)
+/* ---- Spool ---- */
+
+static void *moved(const void *pointer, const char *from, char *to)
+{
+    return pointer ? to + ((const char *)pointer - from) : NULL;
+}
+
+/* The block lies at another place than when its pointers were right. */
+static void relocate(p2p_resource_t *resource)
+{
+    const char *from = (const char *)resource->self;
+    char *to = (char *)resource;
+    unsigned i;
+
+    resource->links = moved(resource->links, from, to);
+    resource->splices = moved(resource->splices, from, to);
+    resource->bytes = moved(resource->bytes, from, to);
+    resource->source_id = moved(resource->source_id, from, to);
+    for (i = 0; i < resource->splice_count; i++) resource->splices[i].text = moved(resource->splices[i].text, from, to);
+    resource->self = resource;
+}
+
+static int has_later_texts(const p2p_resource_t *resource)
 {
     unsigned i;
 
-    *error = NULL;
     for (i = 0; i < resource->splice_count; i++) {
-        if (resource->splices[i].text && !in_payload(resource, resource->splices[i].text)) return 0;
+        if (resource->splices[i].text && !in_block(resource, resource->splices[i].text)) return 1;
     }
-    *error = p2p_spool_put(spool, p, resource->splices, resource->payload_size, &resource->spooled_at);
+    return 0;
+}
+
+int p2p_resource_put(p2p_resource_t *resource, p2p_spool_t *spool, apr_pool_t *p, apr_int64_t *at, apr_size_t *size,
+                     p2p_error_t **error)
+{
+    p2p_resource_t *whole = resource;
+
+    if (p2p_spool_has_room(spool, resource->size) && has_later_texts(resource)) whole = p2p_resource_copy(resource);
+    *error = p2p_spool_put(spool, p, whole, whole->size, at);
+    *size = whole->size;
+    if (whole != resource) p2p_resource_free(whole);
     if (*error) return 0;
-    resource->spooled_from = (char *)resource->splices;
-    resource->spool = spool;
-    free(resource->splices);
-    resource->splices = NULL;
-    resource->size -= resource->payload_size;
+    p2p_resource_free(resource);
     return 1;
 }
 
-p2p_error_t *p2p_resource_fetch(p2p_resource_t *resource, apr_pool_t *p)
+p2p_error_t *p2p_resource_get(p2p_spool_t *spool, apr_pool_t *p, apr_int64_t at, apr_size_t size, p2p_resource_t **resource)
 {
-    char *payload;
     p2p_error_t *error;
 
-    if (resource->splices) return NULL;
-    payload = need(resource->payload_size);
-    error = p2p_spool_get(resource->spool, p, resource->spooled_at, payload, resource->payload_size);
-    if (error) {
-        free(payload);
-        return error;
+    *resource = malloc(size);
+    if (!*resource) abort();
+    error = p2p_spool_get(spool, p, at, *resource, size);
+    if (!error) {
+        relocate(*resource);
+        p2p_spool_drop(spool, at, size);
+        return NULL;
     }
-    p2p_spool_drop(resource->spool);
-    resource->spool = NULL;
-    resource->size += resource->payload_size;
-    relocate(resource, resource->spooled_from, payload);
-    return NULL;
+    free(*resource);
+    *resource = NULL;
+    return error;
 }
 
 void p2p_resource_free(p2p_resource_t *resource)
@@ -153,13 +179,11 @@ void p2p_resource_free(p2p_resource_t *resource)
     unsigned i;
 
     if (!resource) return;
-    for (i = 0; resource->splices && i < resource->splice_count; i++) {
+    for (i = 0; i < resource->splice_count; i++) {
         const char *text = resource->splices[i].text;
 
-        if (text && !in_payload(resource, text)) free((char *)text);
+        if (text && !in_block(resource, text)) free((char *)text);
     }
-    if (resource->spool) p2p_spool_drop(resource->spool);
-    free(resource->splices);
     free(resource);
 }
 
@@ -174,7 +198,7 @@ void p2p_resource_set_splice(p2p_resource_t *resource, unsigned splice, apr_size
         if (!copy) abort();
         memcpy(copy, text, len);
     }
-    if (s->text && !in_payload(resource, s->text)) free((char *)s->text);
+    if (s->text && !in_block(resource, s->text)) free((char *)s->text);
     s->at = at;
     s->cut = cut;
     s->text = copy;

@@ -46,28 +46,20 @@ struct p2p_resource_t {
     unsigned char forced;          /* goes alone, with references logical to what is not there yet */
     unsigned char identified;      /* bears the identifier that says where it comes from */
     unsigned char joined;          /* refers in a circle: goes in one transaction with the one before it */
+    unsigned char open;            /* some of its references are logical until what they refer to is there: it is written again then */
+    unsigned char first;           /* a copy that opens a circle: the same resource follows, and is the one that counts */
     const char *source_id;
     unsigned char digest[P2P_DIGEST_BYTES]; /* its id at the target: p2p_id_text */
     apr_uint64_t urn;              /* key of the urn its fullUrl names it by; 0: none */
     p2p_link_t *links;
     unsigned splice_count, link_count;
     unsigned id_splice;            /* where the target assigns ids: the splice that holds its id with what parts it from the next member */
-    /* the payload: splices, their texts, bytes; NULL while it lies in the spool */
     p2p_splice_t *splices;
     const char *bytes;
-    apr_size_t len, payload_size;
-    apr_size_t size;               /* in memory, for its accounts */
-    p2p_spool_t *spool;            /* that holds the payload, at spooled_at; it lay at spooled_from before */
-    apr_int64_t spooled_at;
-    char *spooled_from;
-    /* where exchange/sequence keeps it: the list it is in, its neighbours there */
-    struct p2p_sequence_list_t *list;
-    p2p_resource_t *prev, *next;
-    /* marks of order's search for circles (Tarjan) */
-    apr_uint64_t visit;
-    unsigned index, low, link_at;
-    unsigned char on_stack;
-    p2p_resource_t *up, *below;    /* the path to it; what lies below it on the stack */
+    apr_size_t len;
+    apr_size_t size;               /* of the one block on the heap that all this lies in, but for texts made later */
+    p2p_resource_t *self;          /* where the block was when its pointers were right */
+    p2p_resource_t *next;          /* in a list of whoever has it */
 };
 
 /* A resource that we made ourselves: no splices, key 0, at the target under the id of digest. The bytes are copied. */
@@ -79,16 +71,21 @@ p2p_resource_t *p2p_resource_own(struct p2p_landing_t *landing, unsigned type, c
 p2p_resource_t *p2p_resource_own_open(struct p2p_landing_t *landing, unsigned type, const unsigned char *digest, const char *bytes,
                                       apr_size_t len, apr_size_t id_at, const apr_size_t *refs, unsigned ref_count);
 
-/* Makes an empty one out of head: room for its links and source id, which are copied, and a payload of so many splices and bytes of
- * texts and bytes, to be filled in. On the heap, freed by p2p_resource_free. */
+/* Makes an empty one out of head: room for its links and source id, which are copied, and so many splices and bytes of texts and
+ * bytes, to be filled in. One block on the heap, freed by p2p_resource_free. */
 p2p_resource_t *p2p_resource_make(const p2p_resource_t *head, const p2p_link_t *links, unsigned link_count,
                                   unsigned splice_count, apr_size_t text_len, apr_size_t len, char **texts, char **bytes);
 
-/* Moves the payload to the spool. Returns 1, or 0 where it stays in memory (*error then tells why, or is NULL). */
-int p2p_resource_spool(p2p_resource_t *resource, p2p_spool_t *spool, apr_pool_t *p, p2p_error_t **error);
+/* The same once more, in one block with all its texts. */
+p2p_resource_t *p2p_resource_copy(const p2p_resource_t *resource);
 
-/* Brings it back where it is not in memory. Errors: P2P_E_INTERNAL "spool-unreadable". */
-p2p_error_t *p2p_resource_fetch(p2p_resource_t *resource, apr_pool_t *p);
+/* Moves it to the spool, *at, and frees it; *size is that of its record. Returns 1, or 0 where it stays in memory (*error then tells
+ * why). */
+int p2p_resource_put(p2p_resource_t *resource, p2p_spool_t *spool, apr_pool_t *p, apr_int64_t *at, apr_size_t *size,
+                     p2p_error_t **error);
+
+/* Brings it back from there. Errors: P2P_E_INTERNAL "spool-unreadable". */
+p2p_error_t *p2p_resource_get(p2p_spool_t *spool, apr_pool_t *p, apr_int64_t at, apr_size_t size, p2p_resource_t **resource);
 
 /* Frees it, texts made later included. NULL is fine. */
 void p2p_resource_free(p2p_resource_t *resource);

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash table with open addressing; its keys are digests, so they are their own hash. */
+/* A hash table with open addressing; its keys are digests, so they are their own hash: slots are in the order of their keys, or nearly. */
 #include "exchange/seen.h"
 
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
 #define FIRST_CAPACITY 256
+#define DOUBLED 16384    /* tables below this double, larger ones grow by a quarter */
+#define GIVEN_BACK 65536 /* slots at a time: whole pages */
 
 static p2p_seen_slot_t *probe(const p2p_seen_t *seen, apr_uint64_t key)
 {
-    apr_size_t mask = seen->capacity - 1, at = (apr_size_t)key & mask;
+    apr_size_t at = (apr_size_t)((unsigned __int128)key * seen->capacity >> 64);
 
-    while (seen->slots[at].key && seen->slots[at].key != key) at = (at + 1) & mask;
+    while (seen->slots[at].key && seen->slots[at].key != key) {
+        if (++at == seen->capacity) at = 0;
+    }
     return &seen->slots[at];
 }
 
@@ -24,49 +28,43 @@ p2p_seen_slot_t *p2p_seen_find(const p2p_seen_t *seen, apr_uint64_t key)
     return slot->key ? slot : NULL;
 }
 
-/* Slots [0, first free one): a run that goes round the table's end has its rest there. */
-static apr_size_t first_run(const p2p_seen_t *seen)
-{
-    apr_size_t count = 0;
+/* ---- Growing ---- */
 
-    while (count < seen->capacity && seen->slots[count].key) count++;
-    return count;
+static p2p_seen_slot_t *map_slots(apr_size_t capacity)
+{
+    void *slots = mmap(NULL, capacity * sizeof(p2p_seen_slot_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (slots == MAP_FAILED) abort();
+    return slots;
 }
 
-static void place(p2p_seen_t *seen, const p2p_seen_slot_t *slot)
+/* What has moved is given back at once: since slots lie in the order of their keys, the new table fills up as the old one goes, and there
+ * never are two in memory. */
+static void give_back(p2p_seen_slot_t *slots, apr_size_t moved)
 {
-    *probe(seen, slot->key) = *slot;
+    if (moved % GIVEN_BACK == 0) madvise(slots + moved - GIVEN_BACK, GIVEN_BACK * sizeof *slots, MADV_DONTNEED);
 }
 
-/* Doubles the table where it lies, since two tables at a time would be the peak of an exchange's memory. From the first
- * free slot on, each entry moves to its place in the larger table: those before it in its run have moved already, so no
- * gap opens behind it. */
 static void grow(p2p_seen_t *seen)
 {
-    apr_size_t old = seen->capacity, run = first_run(seen), i;
-    p2p_seen_slot_t *aside = malloc((run + 1) * sizeof *aside), slot;
+    p2p_seen_t old = *seen;
+    apr_size_t i;
 
-    seen->capacity = old ? old * 2 : FIRST_CAPACITY;
-    seen->slots = realloc(seen->slots, seen->capacity * sizeof *seen->slots);
-    if (!seen->slots || !aside) abort();
-    memset(seen->slots + old, 0, (seen->capacity - old) * sizeof *seen->slots);
-    if (run) memcpy(aside, seen->slots, run * sizeof *aside);
-    if (run) memset(seen->slots, 0, run * sizeof *aside);
-    for (i = run; i < old; i++) {
-        slot = seen->slots[i];
-        if (!slot.key) continue;
-        memset(&seen->slots[i], 0, sizeof slot);
-        place(seen, &slot);
+    if (!old.capacity) seen->capacity = FIRST_CAPACITY;
+    else seen->capacity += old.capacity < DOUBLED ? old.capacity : old.capacity / 4;
+    seen->slots = map_slots(seen->capacity);
+    for (i = 0; i < old.capacity; i++) {
+        if (old.slots[i].key) *probe(seen, old.slots[i].key) = old.slots[i];
+        give_back(old.slots, i + 1);
     }
-    for (i = 0; i < run; i++) place(seen, &aside[i]);
-    free(aside);
+    if (old.capacity) munmap(old.slots, old.capacity * sizeof *old.slots);
 }
 
 p2p_seen_slot_t *p2p_seen_add(p2p_seen_t *seen, apr_uint64_t key)
 {
     p2p_seen_slot_t *slot;
 
-    if (seen->count >= seen->capacity / 8 * 7) grow(seen);
+    if (seen->count >= seen->capacity - seen->capacity / 8) grow(seen);
     slot = probe(seen, key);
     if (!slot->key) {
         slot->key = key;
@@ -91,7 +89,7 @@ void p2p_seen_set(p2p_seen_t *seen, apr_uint64_t key, p2p_seen_state_t state)
 
 void p2p_seen_free(p2p_seen_t *seen)
 {
-    free(seen->slots);
+    if (seen->capacity) munmap(seen->slots, seen->capacity * sizeof *seen->slots);
     seen->slots = NULL;
     seen->count = seen->capacity = 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which resources an exchange has met, and what became of them: 16 bytes each, the only thing that grows with the record. */
+/* Which resources an exchange has met, and what became of them: 16 bytes each and 18 to 23 with the room between them, the only thing
+ * that grows with the record. */
 #ifndef P2P_EXCHANGE_SEEN_H
 #define P2P_EXCHANGE_SEEN_H
 
@@ -27,7 +28,7 @@ typedef struct p2p_seen_slot_t {
 
 typedef struct p2p_seen_t {
     p2p_seen_slot_t *slots;
-    apr_size_t count, capacity; /* capacity is a power of two, or 0 */
+    apr_size_t count, capacity;
 } p2p_seen_t;
 
 /* The slot of key, or NULL where it was never met. Valid until the next p2p_seen_add. */

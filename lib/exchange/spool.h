@@ -12,6 +12,9 @@ typedef struct p2p_spool_t p2p_spool_t;
  * there; with p it is gone. */
 p2p_spool_t *p2p_spool_make(apr_pool_t *p, const char *dir, apr_int64_t max);
 
+/* Is there room for so many bytes? */
+int p2p_spool_has_room(p2p_spool_t *spool, apr_size_t len);
+
 /* Puts len bytes away; *at says where. Errors, all meaning "keep it in memory": P2P_E_CONFLICT "spool-full", P2P_E_INTERNAL
  * "spool-unusable" (made in p; told once, then only "spool-full"). */
 p2p_error_t *p2p_spool_put(p2p_spool_t *spool, apr_pool_t *p, const void *bytes, apr_size_t len, apr_int64_t *at);
@@ -19,7 +22,7 @@ p2p_error_t *p2p_spool_put(p2p_spool_t *spool, apr_pool_t *p, const void *bytes,
 /* Brings them back. Errors: P2P_E_INTERNAL "spool-unreadable". */
 p2p_error_t *p2p_spool_get(p2p_spool_t *spool, apr_pool_t *p, apr_int64_t at, void *bytes, apr_size_t len);
 
-/* A record is not needed any more. */
-void p2p_spool_drop(p2p_spool_t *spool);
+/* A record is not needed any more: its place is free for others. */
+void p2p_spool_drop(p2p_spool_t *spool, apr_int64_t at, apr_size_t len);
 
 #endif

@@ -10,8 +10,16 @@ typedef struct fetch_t {
     p2p_buf_t body;
     apr_table_t *fields; /* the transfer's own; NULL until the head is there */
     p2p_http_whole_fn done;
+    void (*begun)(void *baton);
     void *baton;
 } fetch_t;
+
+static void on_begun(void *baton)
+{
+    fetch_t *fetch = baton;
+
+    fetch->begun(fetch->baton);
+}
 
 static void on_head(void *baton, const p2p_http_head_t *head)
 {
@@ -60,6 +68,8 @@ p2p_error_t *p2p_http_fetch(p2p_http_t *http, apr_pool_t *p, const p2p_http_requ
     fetch->baton = baton;
     apr_pool_cleanup_register(p, fetch, free_body, apr_pool_cleanup_null);
     whole.baton = fetch;
+    fetch->begun = request->begun;
+    whole.begun = request->begun ? on_begun : NULL;
     whole.head = on_head;
     whole.data = on_data;
     whole.done = on_done;

@@ -56,6 +56,8 @@ typedef struct p2p_http_request_t {
     apr_uint64_t turn;                 /* whose request it is (a job's id; 0: nobody's): those who wait at an origin take turns */
     int once;                          /* never sent a second time on its own: a connection of its own, not a kept one */
     void *baton;
+    void (*begun)(void *baton);        /* or NULL: it waits no longer for others of its origin; told from the loop,
+                                          * and again where it has to be sent anew */
     void (*head)(void *baton, const p2p_http_head_t *head);                      /* or NULL */
     p2p_http_flow_t (*data)(void *baton, const char *bytes, apr_size_t len);     /* decoded body; or NULL: thrown away */
     /* Always called exactly once, from the loop, never from within p2p_http_start. error is NULL when an
@@ -90,7 +92,7 @@ static inline p2p_error_t *p2p_http_start(p2p_http_t *http, const p2p_http_reque
 
 /* Collects a whole answer: a request whose body is gathered in memory, for small things. done gets the body
  * (never NULL, NUL-terminated, valid during the call) with status and error as above. head's fields are told
- * too (NULL where none came). The request's head, data, done and baton are taken over; max_bytes must be set.
+ * too (NULL where none came). The request's head, data, done and baton are taken over, begun gets fetch's baton; max_bytes must be set.
  */
 typedef void (*p2p_http_whole_fn)(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len,
                                   const p2p_error_t *error);

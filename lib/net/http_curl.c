@@ -264,6 +264,7 @@ static void launch(p2p_http_transfer_t *t)
     if (t->request.stall_timeout > 0)
         t->stall_timer = p2p_timers_add(loop->timers, t->moved + t->request.stall_timeout / STALL_LOOKS,
                                         look_for_stall, t);
+    if (t->request.begun) t->request.begun(t->request.baton);
 }
 
 static void launch_waiting(p2p_curl_loop_t *loop)

@@ -155,6 +155,14 @@ static void wait_for_token(p2p_http_transfer_t *t)
     need_token(t->target);
 }
 
+/* A second time where the token had to be renewed. */
+static void on_begun(void *baton)
+{
+    p2p_http_transfer_t *t = baton;
+
+    if (t->request.begun) t->request.begun(t->request.baton);
+}
+
 static void on_head(void *baton, const p2p_http_head_t *head)
 {
     p2p_http_transfer_t *t = baton;
@@ -197,6 +205,7 @@ static p2p_error_t *send_it(p2p_http_transfer_t *t)
     t->used = apr_pstrdup(t->pool, target->access);
     request.auth = &auth;
     request.baton = t;
+    request.begun = on_begun;
     request.head = on_head;
     request.data = on_data;
     request.done = on_done;

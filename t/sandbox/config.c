@@ -202,6 +202,7 @@ const command_rec sandbox_commands[] = {
     NUMBER("SandboxTokenLifetime", token_lifetime, "seconds an access token lives (3600; 0: for ever)"),
     NUMBER("SandboxDelay", delay_ms, "milliseconds before every answer (0)"),
     NUMBER("SandboxBundleDelay", bundle_delay_ms, "milliseconds more for every Bundle written (0)"),
+    NUMBER("SandboxBundlesAtOnce", bundles_at_once, "so many are under way at a time, others wait their turn (0: any)"),
     FLAG("SandboxKeepUrn", keep_urn, "keep urn:uuid of loaded Bundles in fullUrl and references (Off)"),
     FLAG("SandboxReferentialIntegrity", integrity, "refuse references to nothing (On)"),
     FLAG("SandboxBareEtag", bare_etag, "etag of entries as HAPI writes it (Off)"),

@@ -156,6 +156,7 @@ static const struct {
     const char *name;
     apr_size_t offset;
 } numbers[] = {NUMBER("delay", delay_ms), NUMBER("bundleDelay", bundle_delay_ms),
+               NUMBER("bundlesAtOnce", bundles_at_once),
                NUMBER("tokenLifetime", token_lifetime),
                NUMBER("pageSize", page_size), NUMBER("pageMax", page_max), NUMBER("maxEntries", max_entries),
                NUMBER("maxBody", max_body), NUMBER("repeat", repeat), NUMBER("nextPad", next_pad),

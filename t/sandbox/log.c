@@ -7,7 +7,7 @@
 typedef struct sandbox_line_t {
     char *text; /* what was known at the begin: a JSON object without its end */
     int status; /* -1: under way */
-    apr_int64_t us;
+    apr_int64_t at, us; /* since the log began; how long it took */
     apr_off_t bytes_in, bytes_out;
 } sandbox_line_t;
 
@@ -76,7 +76,7 @@ void sandbox_log_begin(sandbox_call_t *call)
     apr_thread_mutex_lock(call->payer->mutex);
     call->log_number = log->first + log->count++;
     if (log->count <= LOG_LINES) {
-        log->lines[log->count - 1] = (sandbox_line_t){.text = text, .status = -1};
+        log->lines[log->count - 1] = (sandbox_line_t){.text = text, .status = -1, .at = call->begun - log->since};
         text = NULL;
     }
     up(&log->in_flight, &log->max);
@@ -143,8 +143,8 @@ void sandbox_log_show(sandbox_payer_t *payer, p2p_buf_t *buf)
 
         p2p_buf_puts(buf, i ? ",\n" : "\n");
         p2p_buf_puts(buf, line->text);
-        p2p_buf_printf(buf, ",\"status\":%d,\"us\":%" APR_INT64_T_FMT ",\"bytesIn\":%" APR_OFF_T_FMT ",\"bytesOut\":%"
-                       APR_OFF_T_FMT "}", line->status, line->us, line->bytes_in, line->bytes_out);
+        p2p_buf_printf(buf, ",\"status\":%d,\"at\":%" APR_INT64_T_FMT ",\"us\":%" APR_INT64_T_FMT ",\"bytesIn\":%" APR_OFF_T_FMT
+                       ",\"bytesOut\":%" APR_OFF_T_FMT "}", line->status, line->at, line->us, line->bytes_in, line->bytes_out);
     }
     apr_thread_mutex_unlock(payer->mutex);
     p2p_buf_puts(buf, "]}");

@@ -186,7 +186,7 @@ typedef struct sandbox_payer_t {
     sandbox_link_t next_link;
     sandbox_total_t total;
     int next_pad, page_size, page_max, repeat, max_entries, max_body, token_lifetime, delay_ms,
-        bundle_delay_ms;
+        bundle_delay_ms, bundles_at_once;
     int keep_urn, integrity, client_ids, bare_etag, bearer, rotate, link_last;
     /* made at the start */
     apr_array_header_t *files; /* what was loaded (sandbox_file_t), for a reset; NULL where it was too much */
@@ -195,6 +195,7 @@ typedef struct sandbox_payer_t {
     struct sandbox_tokens_t *tokens;
     struct sandbox_faults_t *rules;
     struct sandbox_log_t *log;
+    int bundles_running;       /* guarded in write.c */
 } sandbox_payer_t;
 
 typedef struct sandbox_conf_t {

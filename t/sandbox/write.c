@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes: transactions, batches and single resources, answered with the versions they made. */
+#include <pthread.h>
 #include "sandbox.h"
 
 static void apply_init(sandbox_apply_t *apply, sandbox_call_t *call, sandbox_doc_t *doc)
@@ -175,11 +176,32 @@ static int too_many(sandbox_call_t *call, const sandbox_doc_t *doc)
     return call->payer->max_entries && doc->entry_count > call->payer->max_entries;
 }
 
+/* Bundles under way at the payers that limit them; all have one lock, which nobody holds for long. */
+static pthread_mutex_t turn_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t turn_over = PTHREAD_COND_INITIALIZER;
+
+static void take_turn(sandbox_payer_t *payer)
+{
+    pthread_mutex_lock(&turn_lock);
+    while (payer->bundles_at_once && payer->bundles_running >= payer->bundles_at_once)
+        pthread_cond_wait(&turn_over, &turn_lock);
+    payer->bundles_running++;
+    pthread_mutex_unlock(&turn_lock);
+}
+
+static void end_turn(sandbox_payer_t *payer)
+{
+    pthread_mutex_lock(&turn_lock);
+    payer->bundles_running--;
+    pthread_cond_broadcast(&turn_over);
+    pthread_mutex_unlock(&turn_lock);
+}
+
 static int write_bundle(sandbox_call_t *call, sandbox_str_t body)
 {
     sandbox_doc_t doc;
     const char *fault = sandbox_parse(&doc, call->r->pool, body.p, body.n, 1);
-    int batch;
+    int batch, status;
 
     if (fault)
         return sandbox_outcome(call, HTTP_BAD_REQUEST,
@@ -190,8 +212,11 @@ static int write_bundle(sandbox_call_t *call, sandbox_str_t body)
                                "HAPI-0522: a Bundle of type transaction or batch was expected");
     if (too_many(call, &doc))
         return sandbox_outcome(call, HTTP_REQUEST_ENTITY_TOO_LARGE, "the Bundle has too many entries");
+    take_turn(call->payer);
     if (call->payer->bundle_delay_ms) sandbox_sleep(call->r, call->payer->bundle_delay_ms);
-    return run_bundle(call, &doc, batch);
+    status = run_bundle(call, &doc, batch);
+    end_turn(call->payer);
+    return status;
 }
 
 static sandbox_str_t header(sandbox_call_t *call, const char *name)

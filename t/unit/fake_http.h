@@ -49,6 +49,7 @@ static p2p_error_t *fake_start(p2p_http_t *http, const p2p_http_request_t *reque
     t->basic = request->auth && request->auth->basic ? apr_pstrdup(f->pool, request->auth->basic) : NULL;
     t->bearer = request->auth && request->auth->bearer ? apr_pstrdup(f->pool, request->auth->bearer) : NULL;
     if (transfer) *transfer = t;
+    if (request->begun) request->begun(request->baton);
     return NULL;
 }
 

@@ -19,7 +19,7 @@ typedef struct call_t {
     p2p_http_transfer_t *transfer;
     apr_uint64_t got, pause_every, stop_at;
     int bad, calls_while_paused, paused, pauses, hold;
-    int head_status, heads, done, status;
+    int begun, head_status, heads, done, status;
     const char *code, *sentence;
     char text[2000];
     struct call_t *cancel_other;

@@ -42,16 +42,22 @@ typedef struct world_t {
     p2p_sequence_settings_t order_settings;
     sent_t sent[IN_FLIGHT_MAX];
     int in_flight, most_in_flight, most_entries;
+    int others_first;        /* requests stay in line until the test lets them begin */
+    int told_of_room;
     struct { void (*fn)(void *baton); void *baton; apr_interval_time_t delay; } timers[IN_FLIGHT_MAX];
     int timer_count;
     verdict_t (*target)(struct world_t *world, const sent_t *sent);
     apr_hash_t *sources;     /* id at the target to "Type/id" */
-    apr_hash_t *stored;      /* ids at the target */
-    int received, written, refused, skipped, bundles, writes, dangling, left_out;
+    apr_hash_t *stored;      /* ids at the target, and what is stored there */
+    apr_hash_t *given;       /* texts by id: what the source has */
+    int left_open;           /* written open, and not written again */
+    int firsts;              /* copies that opened a circle */
+    int received, written, opened, refused, skipped, bundles, writes, dangling, left_out;
     const char *story;       /* ids refused, and delays of timers */
     const char *failed;      /* code of what ended it */
     const char *lately;      /* source ids of the last Bundle sent */
     unsigned seed;
+    int batch;               /* the target takes no order from a Bundle: what is referred to has to be there before */
     int number;              /* for the target's own use */
 } world_t;
 
@@ -108,7 +114,7 @@ static inline void check_value(world_t *world, apr_hash_t *present, json_object 
 
 static inline void check_bundle(world_t *world, const sent_t *sent, apr_pool_t *p)
 {
-    apr_hash_t *present = apr_hash_make(p);
+    apr_hash_t *present = apr_hash_make(p), *seen = apr_hash_make(p);
     int i;
 
     world->lately = "";
@@ -118,11 +124,19 @@ static inline void check_bundle(world_t *world, const sent_t *sent, apr_pool_t *
 
         assert_string_equal(strchr(p2p_json_str(p2p_json_obj(entry, "request"), "url"), '/') + 1, id);
         assert_string_equal(p2p_json_str(p2p_json_obj(entry, "request"), "method"), "PUT");
-        if (apr_hash_get(present, id, APR_HASH_KEY_STRING)) fail_msg("twice in one Bundle: %s", id);
-        apr_hash_set(present, id, APR_HASH_KEY_STRING, id);
+        if (apr_hash_get(seen, id, APR_HASH_KEY_STRING)) fail_msg("twice in one Bundle: %s", id);
+        apr_hash_set(seen, id, APR_HASH_KEY_STRING, id);
+        if (!world->batch) apr_hash_set(present, id, APR_HASH_KEY_STRING, id);
         if (sent->count < 20) world->lately = apr_pstrcat(world->p, world->lately, source_of(world, entry), " ", NULL);
     }
-    for (i = 0; i < sent->count; i++) check_value(world, present, json_object_array_get_idx(sent->entries, i));
+    for (i = 0; i < sent->count; i++) {
+        json_object *entry = json_object_array_get_idx(sent->entries, i);
+        const char *id = p2p_json_str(p2p_json_obj(entry, "resource"), "id");
+
+        if (world->batch) apr_hash_set(present, id, APR_HASH_KEY_STRING, id); /* itself alone */
+        check_value(world, present, entry);
+        if (world->batch) apr_hash_set(present, id, APR_HASH_KEY_STRING, NULL);
+    }
 }
 
 /* ---- The loop that is none ---- */
@@ -159,7 +173,7 @@ static inline p2p_error_t *start(p2p_http_t *http, const p2p_http_request_t *req
     sent->text = read_body(world, request->body);
     apr_pool_create(&p, world->p);
     assert_null(p2p_json_parse(p, sent->text, strlen(sent->text), &doc));
-    assert_string_equal(p2p_json_str(doc, "type"), "transaction");
+    if (!world->batch) assert_string_equal(p2p_json_str(doc, "type"), "transaction");
     sent->entries = json_object_get(p2p_json_arr(doc, "entry"));
     sent->count = (int)json_object_array_length(sent->entries);
     check_bundle(world, sent, p);
@@ -168,6 +182,7 @@ static inline p2p_error_t *start(p2p_http_t *http, const p2p_http_request_t *req
     if (sent->count > world->most_entries) world->most_entries = sent->count;
     if (++world->in_flight > world->most_in_flight) world->most_in_flight = world->in_flight;
     *transfer = (p2p_http_transfer_t *)(void *)sent;
+    if (!world->others_first) request->begun(request->baton);
     return NULL;
 }
 
@@ -219,7 +234,8 @@ static inline const char *answer_text(world_t *world, const sent_t *sent, const 
             continue;
         }
         p2p_buf_printf(&text, "{\"response\":{\"status\":\"201 Created\",\"location\":\"%s/_history/3\"}}", url);
-        apr_hash_set(world->stored, apr_pstrdup(world->p, strchr(url, '/') + 1), APR_HASH_KEY_STRING, "");
+        apr_hash_set(world->stored, apr_pstrdup(world->p, strchr(url, '/') + 1), APR_HASH_KEY_STRING,
+                     apr_pstrdup(world->p, json_object_to_json_string(p2p_json_obj(entry, "resource"))));
         world->writes++;
     }
     p2p_buf_puts(&text, "]}");
@@ -272,11 +288,17 @@ static inline void fire_timer(world_t *world, int i)
 static inline void on_written(void *baton, p2p_resource_t *resource, const char *version)
 {
     world_t *world = baton;
+    p2p_seen_state_t state = p2p_seen_state(&world->seen, resource->key);
 
     assert_string_equal(version, "3");
-    assert_int_equal(p2p_seen_state(&world->seen, resource->key), P2P_SEEN_SENT);
-    world->written++;
-    p2p_seen_set(&world->seen, resource->key, P2P_SEEN_WRITTEN);
+    assert_true(state == P2P_SEEN_SENT || state == P2P_SEEN_AGAIN);
+    if (resource->first) assert_true(resource->open && state == P2P_SEEN_SENT);
+    if (resource->open) world->opened++;
+    world->left_open += resource->open;
+    world->left_open -= state == P2P_SEEN_AGAIN;
+    if (resource->first) world->firsts++;
+    else world->written++;
+    p2p_seen_set(&world->seen, resource->key, resource->open ? P2P_SEEN_OPEN : P2P_SEEN_WRITTEN);
     p2p_sequence_settled(world->order, resource->key);
     p2p_resource_free(resource);
 }
@@ -286,7 +308,8 @@ static inline void on_refused(void *baton, p2p_resource_t *resource, int status,
     world_t *world = baton;
 
     assert_non_null(outcome);
-    world->refused++;
+    world->refused += !resource->first;
+    world->left_open -= p2p_seen_state(&world->seen, resource->key) == P2P_SEEN_AGAIN;
     world->story = apr_psprintf(world->p, "%s%s/%d ", world->story, resource->source_id, status);
     p2p_seen_set(&world->seen, resource->key, P2P_SEEN_GONE);
     p2p_sequence_settled(world->order, resource->key);
@@ -309,6 +332,11 @@ static inline void on_failed(void *baton, const p2p_error_t *error)
     world->failed = error->code;
 }
 
+static inline void on_room(void *baton)
+{
+    ((world_t *)baton)->told_of_room++;
+}
+
 /* ---- The world ---- */
 
 static inline void silent(void *baton, p2p_log_level_t level, const char *text)
@@ -322,8 +350,8 @@ static inline void silent(void *baton, p2p_log_level_t level, const char *text)
 static inline void make_world(world_t *world, int bundle_size, int connections)
 {
     p2p_push_settings_t push = {&world->http, &world->clock, "https://target.example/fhir", connections, bundle_size, 8 << 20, 0,
-                                mapper, &world->seen, &world->trouble, on_written, on_refused, on_failed, world, 0, NULL, 0};
-    p2p_sequence_settings_t order = {mapper, &world->seen, NULL, 0, 0, NULL, 1 << 30, &world->log, on_failed, on_skipped, world};
+                                mapper, &world->seen, &world->trouble, on_written, on_refused, on_failed, on_room, world, 0, NULL, 0};
+    p2p_sequence_settings_t order = {mapper, &world->seen, NULL, 0, 0, NULL, 1 << 30, NULL, 0, &world->log, on_failed, on_skipped, world};
 
     memset(world, 0, sizeof *world);
     apr_pool_create(&world->p, pool);
@@ -338,6 +366,7 @@ static inline void make_world(world_t *world, int bundle_size, int connections)
     world->push_settings = push;
     world->order_settings = order;
     world->sources = apr_hash_make(world->p);
+    world->given = apr_hash_make(world->p);
     world->stored = apr_hash_make(world->p);
     world->story = world->lately = "";
     world->seed = 1;
@@ -374,6 +403,8 @@ static inline void receive(world_t *world, const char *text, const char *full_ur
     p2p_resource_t *resource = mapped(world, text, full_url);
     p2p_named_t named = {resource->key, resource->type, ""};
 
+    apr_hash_set(world->given, apr_pmemdup(world->p, &resource->key, sizeof resource->key), sizeof resource->key,
+                 apr_pstrdup(world->p, text));
     p2p_seen_add(&world->seen, resource->key)->state = P2P_SEEN_HELD;
     p2p_id_text(resource->digest, named.target_id);
     if (resource->urn) p2p_sequence_name(world->order, resource->urn, &named);
@@ -415,6 +446,26 @@ static inline void run_world(world_t *world)
     }
 }
 
+/* Gives what was written open once more, as the second pass of an exchange does. */
+static inline void give_again(world_t *world)
+{
+    apr_hash_index_t *at;
+
+    for (at = apr_hash_first(world->p, world->given); at; at = apr_hash_next(at)) {
+        const void *key;
+        void *text;
+        p2p_seen_slot_t *slot;
+
+        apr_hash_this(at, &key, NULL, &text);
+        slot = p2p_seen_find(&world->seen, *(const apr_uint64_t *)key);
+        if (slot->state != P2P_SEEN_OPEN) continue;
+        slot->state = P2P_SEEN_AGAIN;
+        p2p_sequence_take(world->order, mapped(world, text, NULL));
+        world->received++;
+    }
+    run_world(world);
+}
+
 /* Nothing more comes: goes on to the end, and asserts that each resource came to exactly one. */
 static inline void finish_world(world_t *world)
 {
@@ -428,7 +479,7 @@ static inline void finish_world(world_t *world)
     assert_int_equal(p2p_sequence_waiting(world->order), 0);
     assert_true(p2p_push_bytes(world->push) == 0);
     assert_int_equal(world->written + world->refused + world->skipped, world->received);
-    assert_int_equal(world->writes, world->written);
+    assert_int_equal(world->writes, world->written + world->firsts);
     assert_int_equal(world->dangling, 0);
 }
 

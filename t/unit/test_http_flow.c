@@ -168,6 +168,13 @@ static void test_cancel(void **state)
     assert_int_equal(calls[2].got, 100000);
 }
 
+static void on_begun(void *baton)
+{
+    call_t *call = baton;
+
+    assert_int_equal(call->begun++ + call->heads + call->done, 0);
+}
+
 static void test_connections(void **state)
 {
     enum { MANY = 40 };
@@ -180,10 +187,15 @@ static void test_connections(void **state)
         calls[i] = (call_t){.f = f};
         r = request_for(&calls[i], "GET", "slow/1");
         r.connections = 3;
+        r.begun = on_begun;
         assert_null(p2p_http_start(f->http, &r, &calls[i].transfer));
+        assert_int_equal(calls[i].begun, 0); /* from the loop */
     }
+    assert_null(f->http->poll(f->http, -1, 0, NULL));
+    for (int i = 0; i < MANY; i++) assert_int_equal(calls[i].begun, i < 3); /* the others are in line */
     run(f, calls, MANY);
     for (int i = 0; i < MANY; i++) assert_string_equal(calls[i].text, "done");
+    for (int i = 0; i < MANY; i++) assert_int_equal(calls[i].begun, 1);
     assert_int_equal(shared->most, 3);
 }
 

@@ -487,12 +487,42 @@ static void bounds(void **state)
     end_world(&world);
 }
 
+/* Bundles that wait for other jobs' to come off the connections: one of a job, whatever it may send at once. */
+static void in_line(void **state)
+{
+    world_t world;
+    sent_t *sent;
+    int i;
+
+    (void)state;
+    make_world(&world, 2, 4);
+    world.others_first = 1;
+    begin_world(&world);
+    for (i = 0; i < 20; i++) receive_basic(&world, apr_psprintf(pool, "n%d", i), "");
+    run_order(&world);
+    assert_int_equal(world.in_flight, 1);
+    assert_false(p2p_push_has_room(world.push));
+    assert_int_equal(world.told_of_room, 0);
+    for (i = 1; i < 4; i++) {
+        sent = &world.sent[i - 1];
+        sent->request.begun(sent->request.baton);
+        assert_int_equal(world.told_of_room, i);
+        assert_true(p2p_push_has_room(world.push));
+        run_order(&world);
+        assert_int_equal(world.in_flight, i + 1);
+    }
+    world.others_first = 0;
+    finish_world(&world);
+    assert_int_equal(world.written, 20);
+    end_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_at_fault), cmocka_unit_test(all_at_fault), cmocka_unit_test(circle_at_fault), cmocka_unit_test(too_large), cmocka_unit_test(size_is_learnt), cmocka_unit_test(bytes_are_learnt),
         cmocka_unit_test(several_at_fault), cmocka_unit_test(busy_entries),
-        cmocka_unit_test(timed_out), cmocka_unit_test(retry_after), cmocka_unit_test(broken_connections), cmocka_unit_test(conflict),
+        cmocka_unit_test(in_line), cmocka_unit_test(timed_out), cmocka_unit_test(retry_after), cmocka_unit_test(broken_connections), cmocka_unit_test(conflict),
         cmocka_unit_test(entries_within_an_answer), cmocka_unit_test(failures), cmocka_unit_test(dropped), cmocka_unit_test(bounds)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -23,7 +23,7 @@ static p2p_http_t *http;
 static int warnings;
 
 typedef struct told_t {
-    int done, status;
+    int begun, done, status;
     const char *code, *sentence, *body;
     p2p_error_kind_t kind;
 } told_t;
@@ -77,9 +77,14 @@ static void on_told(void *baton, int status, const apr_table_t *fields, const ch
     assert_null(strstr(told->sentence, "SECRET"));
 }
 
+static void on_begun(void *baton)
+{
+    ((told_t *)baton)->begun++;
+}
+
 static p2p_http_transfer_t *get(const char *path, told_t *told)
 {
-    p2p_http_request_t request = {.method = "GET", .url = apr_pstrcat(pool, TARGET, path, NULL), .max_bytes = 4096};
+    p2p_http_request_t request = {.method = "GET", .url = apr_pstrcat(pool, TARGET, path, NULL), .max_bytes = 4096, .begun = on_begun};
     p2p_http_transfer_t *transfer;
 
     memset(told, 0, sizeof *told);
@@ -98,6 +103,7 @@ static void assert_answer(const told_t *told, int status, const char *body)
 {
     run_until(told);
     assert_string_equal(told->code, "");
+    assert_true(told->begun > 0);
     assert_int_equal(told->status, status);
     assert_string_equal(told->body, body);
 }
