@@ -111,6 +111,33 @@ static p2p_error_t *read_client(check_t *check)
     return NULL;
 }
 
+/* One word of P2POrigins in its canonical form. */
+static p2p_error_t *read_origin(check_t *check, const char *word, const char **origin)
+{
+    p2p_uri_t uri;
+
+    P2P_TRY(p2p_uri_check_base(check->p, word, check->config->spec.allow_http));
+    P2P_TRY(p2p_uri_parse(check->p, word, &uri));
+    *origin = p2p_uri_origin(check->p, &uri);
+    if (strcmp(uri.path, "/") == 0) return NULL;
+    return p2p_error_make(check->p, P2P_E_INVALID, "bad-url", "must be an origin, without a path: %s", *origin);
+}
+
+static void check_origins(check_t *check)
+{
+    p2p_spec_t *spec = &check->config->spec;
+    char *state, *word, *copy = apr_pstrdup(check->p, spec->origins);
+    const char *all = "", *origin;
+
+    for (word = apr_strtok(copy, " ", &state); word; word = apr_strtok(NULL, " ", &state)) {
+        p2p_error_t *error = read_origin(check, word, &origin);
+
+        if (error) fault(check, "P2POrigins", apr_pstrcat(check->p, word, " ", error->sentence, NULL));
+        else all = apr_pstrcat(check->p, all, *all ? " " : "", origin, NULL);
+    }
+    spec->origins = all;
+}
+
 static void check_target_auth(check_t *check)
 {
     p2p_config_t *config = check->config;
@@ -250,6 +277,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     name_user(&config->spec);
     check_target(&check);
     check_target_auth(&check);
+    check_origins(&check);
     if (config->spec.ca_file) report(&check, "P2PCAFile", check_ca(pconf, config->spec.ca_file));
     check_keys(&check);
     check_runner(&check);

@@ -166,7 +166,7 @@ static int default_port(const p2p_uri_t *uri)
     return uri->port == (strcmp(uri->scheme, "https") ? 80 : 443);
 }
 
-static const char *origin_text(apr_pool_t *p, const p2p_uri_t *uri)
+const char *p2p_uri_origin(apr_pool_t *p, const p2p_uri_t *uri)
 {
     if (default_port(uri)) return apr_pstrcat(p, uri->scheme, "://", uri->host, NULL);
     return apr_psprintf(p, "%s://%s:%d", uri->scheme, uri->host, uri->port);
@@ -176,7 +176,7 @@ const char *p2p_uri_text(apr_pool_t *p, const p2p_uri_t *uri)
 {
     const char *query = uri->query ? apr_pstrcat(p, "?", uri->query, NULL) : "";
 
-    return apr_pstrcat(p, origin_text(p, uri), uri->path, query, NULL);
+    return apr_pstrcat(p, p2p_uri_origin(p, uri), uri->path, query, NULL);
 }
 
 /* Does the reference begin with a scheme (RFC 3986 section 3.1)? */
@@ -190,7 +190,7 @@ static int has_scheme(const char *s)
 /* The target of a reference without scheme, as text (RFC 3986 section 5.2.2). */
 static const char *target_text(apr_pool_t *p, const p2p_uri_t *base, const char *reference)
 {
-    const char *origin = origin_text(p, base), *slash = strrchr(base->path, '/');
+    const char *origin = p2p_uri_origin(p, base), *slash = strrchr(base->path, '/');
 
     switch (*reference) {
     case '/':

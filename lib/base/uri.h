@@ -22,6 +22,9 @@ p2p_error_t *p2p_uri_parse(apr_pool_t *p, const char *text, p2p_uri_t *uri);
 /* Text of uri (default port left out, no user info, no fragment), in p. */
 const char *p2p_uri_text(apr_pool_t *p, const p2p_uri_t *uri);
 
+/* Its origin: scheme://host, and :port where that is not the default; in p. */
+const char *p2p_uri_origin(apr_pool_t *p, const p2p_uri_t *uri);
+
 /* Resolves reference against the absolute URL base (RFC 3986 section 5), result parsed. */
 p2p_error_t *p2p_uri_resolve(apr_pool_t *p, const char *base, const char *reference, p2p_uri_t *uri);
 

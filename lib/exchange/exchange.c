@@ -37,7 +37,7 @@ struct p2p_exchange_t {
     p2p_oidc_server_t *server;
     p2p_job_order_t order;
     apr_array_header_t *requests;
-    p2p_planned_t planned;
+    int followed;              /* resources fetched because something refers to them */
     p2p_trouble_t source_trouble, target_trouble;
     p2p_token_t *token;
     p2p_mapper_t *mapper;
@@ -217,7 +217,8 @@ static void make_land(p2p_exchange_t *x)
 
 static void make_pull(p2p_exchange_t *x)
 {
-    p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, &x->source_trouble, x->server->fhir_endpoint,
+    p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, &x->source_trouble,
+                               {x->server->fhir_endpoint, x->context->spec->origins, p2p_mapper_bases(x->mapper)},
                                x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x, (apr_uint64_t)x->job.id,
                                x->context->reading};
 
@@ -230,33 +231,35 @@ static void plan(p2p_exchange_t *x)
 {
     p2p_plan_settings_t set = {x->pull, x->land, x->sequence, x->order.source_patient};
 
-    x->planned = p2p_plan(x->pool, &set, x->requests);
+    x->followed = p2p_plan(x->pool, &set, x->requests);
 }
 
 static void want(void *baton, const char *url)
 {
     p2p_exchange_t *x = baton;
 
-    x->planned.followed++;
-    p2p_pull_add(x->pull, "read", x->planned.requests++, 0, url, 0, 1);
+    x->followed++;
+    p2p_pull_read(x->pull, url);
 }
 
 /* All has been received, and what is left waits for something that has not come: fetch that, or settle that it never comes. */
 static void resolve_waiting(p2p_exchange_t *x)
 {
     apr_pool_t *p;
+    int left;
 
     if (x->closed) {
         fail(x, p2p_error_make(x->pool, P2P_E_INTERNAL, "order-stuck", "resources wait for each other without end; report this"));
         return;
     }
     apr_pool_create(&p, x->pool);
-    p2p_sequence_wanted(x->sequence, p, x->context->spec->follow_references - x->planned.followed, want, x);
-    apr_pool_destroy(p);
+    left = p2p_sequence_wanted(x->sequence, p, x->context->spec->follow_references - x->followed, want, x);
     if (p2p_pull_is_idle(x->pull) && !p2p_sequence_has_work(x->sequence)) {
         x->closed = 1;
+        if (left) p2p_land_remark_job(x->land, "follow-limit", apr_psprintf(p, "%d resources that something refers to were not fetched", left));
         p2p_sequence_close(x->sequence);
     }
+    apr_pool_destroy(p);
     kick(x);
 }
 
@@ -386,8 +389,7 @@ static apr_time_t waits_until(const p2p_exchange_t *x)
     if (x->phase != RUNNING || p2p_sequence_has_work(x->sequence)) return 0;
     source = p2p_pull_waits_until(x->pull);
     target = p2p_push_waits_until(x->push);
-    if (source == APR_INT64_MAX && target == APR_INT64_MAX) return 0;
-    return source < target ? source : target;
+    return source == APR_INT64_MAX && target == source ? 0 : source < target ? source : target;
 }
 
 /* Makes room for another job, as a runner that ends would: what has not landed is fetched again. Nothing is under way. */
@@ -405,10 +407,8 @@ static void rest(p2p_exchange_t *x, apr_interval_time_t delay)
     finish(x);
 }
 
-static void look_whether_to_rest(p2p_exchange_t *x)
+static void look_whether_to_rest(p2p_exchange_t *x, apr_time_t until)
 {
-    apr_time_t until = waits_until(x);
-
     if (until && until - monotonic(x) > REST_AFTER) rest(x, until - monotonic(x));
 }
 
@@ -590,7 +590,7 @@ void p2p_exchange_tick(p2p_exchange_t *exchange)
         exchange->stopping = 1;
         kick(exchange);
     }
-    if (!error) look_whether_to_rest(exchange);
+    if (!error) look_whether_to_rest(exchange, waits_until(exchange));
     apr_pool_destroy(p);
 }
 

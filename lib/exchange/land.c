@@ -234,6 +234,23 @@ void p2p_land_missing(p2p_landing_t *landing, const char *type, const char *sour
     p2p_landing_report(landing, &landing->attempt, &row);
 }
 
+void p2p_land_remark(p2p_landing_t *landing, const char *code, const char *detail)
+{
+    p2p_rejected_t row = {.outcome = "note", .type = "", .source_id = "", .code = code, .detail = detail};
+
+    p2p_landing_report(landing, &landing->settled, &row);
+}
+
+void p2p_land_remark_job(p2p_land_t *land, const char *code, const char *detail)
+{
+    if (land->open) p2p_land_remark(land->open, code, detail);
+}
+
+int p2p_land_is_fruitful(const p2p_landing_t *landing)
+{
+    return landing->held.len || landing->part.rejected;
+}
+
 void p2p_land_unmappable(p2p_landing_t *landing, const p2p_error_t *why, const char *body, apr_size_t len)
 {
     p2p_rejected_t row = {0, 0, "rejected", "", "", why->code, why->sentence, body, len};

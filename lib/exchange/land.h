@@ -54,6 +54,15 @@ void p2p_land_unmappable(p2p_landing_t *landing, const p2p_error_t *why, const c
 /* Not a resource, but a row for the report: one that something refers to and that the source does not give. */
 void p2p_land_missing(p2p_landing_t *landing, const char *type, const char *source_id, const char *detail);
 
+/* What the report tells of the part itself (a row with outcome "note"). */
+void p2p_land_remark(p2p_landing_t *landing, const char *code, const char *detail);
+
+/* The same of the whole job, at any part that has not landed; nothing where there is none. */
+void p2p_land_remark_job(p2p_land_t *land, const char *code, const char *detail);
+
+/* Has the part brought anything that was not known before? */
+int p2p_land_is_fruitful(const p2p_landing_t *landing);
+
 /* What became of one that was on its way: */
 void p2p_land_written(p2p_landing_t *landing, const p2p_resource_t *resource, const char *version);
 void p2p_land_rejected(p2p_landing_t *landing, const p2p_resource_t *resource, const char *outcome);

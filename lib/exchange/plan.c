@@ -57,22 +57,29 @@ static int plan_part(const plan_t *plan, const p2p_request_t *request, int numbe
         return 1;
     }
     url = url_of(plan, request, number);
-    if (url) p2p_pull_add(set->pull, request->kind, request->number, number, url, follow, 0);
+    if (url) p2p_pull_add(set->pull, request->kind, request->number, number, url, follow);
     return part && !last;
 }
 
-p2p_planned_t p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array_header_t *requests)
+static void tell(const plan_t *plan, const p2p_request_t *request)
+{
+    int i, landed = 0;
+
+    for (i = 0; i < request->parts->nelts; i++) landed += APR_ARRAY_IDX(request->parts, i, p2p_part_t).landed;
+    p2p_pull_know(plan->set->pull, request->kind, request->number, p2p_job_order_url(plan->pool, request->url, plan->set->source_patient), landed);
+}
+
+int p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array_header_t *requests)
 {
     plan_t plan = {p, settings};
-    p2p_planned_t planned = {0, 0};
-    int i, number;
+    int i, number, followed = 0;
 
+    for (i = 0; i < requests->nelts; i++) tell(&plan, &APR_ARRAY_IDX(requests, i, p2p_request_t));
     for (i = 0; i < requests->nelts; i++) {
         const p2p_request_t *request = &APR_ARRAY_IDX(requests, i, p2p_request_t);
 
         for (number = 0; plan_part(&plan, request, number); number++) continue;
-        if (request->number >= planned.requests) planned.requests = request->number + 1;
-        if (strcmp(request->kind, "read") == 0) planned.followed++;
+        if (strcmp(request->kind, "read") == 0) followed++;
     }
-    return planned;
+    return followed;
 }

@@ -14,15 +14,9 @@ typedef struct p2p_plan_settings_t {
     const char *source_patient; /* for URLs that were ordered before it was known */
 } p2p_plan_settings_t;
 
-/* What came of it. */
-typedef struct p2p_planned_t {
-    int requests; /* the number that the next new request gets */
-    int followed; /* how many of them were made for a reference */
-} p2p_planned_t;
-
 /* Hands the pages to be fetched to pull: of each request (array of p2p_request_t) exactly those without a landed row, and what is
  * behind its last part. What the landed parts held goes to land, names of urns to sequence. URLs are made in p, which has to live as
- * long as pull. */
-p2p_planned_t p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array_header_t *requests);
+ * long as pull. Returns how many requests were made for a reference. */
+int p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array_header_t *requests);
 
 #endif

@@ -7,8 +7,6 @@
 
 #include <apr_strings.h>
 
-#include "base/uri.h"
-
 #define FOLLOWED_MAX 100000 /* pages of one request: a source that never ends is stopped */
 
 void p2p_pull_stop(p2p_pull_t *pull)
@@ -39,6 +37,8 @@ p2p_pull_t *p2p_pull_make(apr_pool_t *p, const p2p_pull_settings_t *settings)
     p2p_pull_t *pull = apr_pcalloc(p, sizeof *pull);
 
     pull->set = *settings;
+    pull->places = settings->places;
+    pull->requests = apr_array_make(p, 4, sizeof(p2p_pull_request_t *));
     pull->pool = p;
     pull->fields = apr_array_make(p, 1, sizeof(const char *));
     APR_ARRAY_PUSH(pull->fields, const char *) = "Accept: application/fhir+json";
@@ -47,10 +47,12 @@ p2p_pull_t *p2p_pull_make(apr_pool_t *p, const p2p_pull_settings_t *settings)
     return pull;
 }
 
-static p2p_page_t *enqueue_page(p2p_pull_t *pull, const char *kind, int request, int number, const char *url)
+p2p_page_t *p2p_pull_enqueue(p2p_pull_t *pull, const char *kind, int request, int number, const char *url)
 {
     p2p_page_t **at = &pull->queue;
+    p2p_pull_request_t *known = p2p_pull_request(pull, request);
 
+    if (known) known->open++;
     while (*at) at = &(*at)->next;
     *at = p2p_page_make(pull, kind, request, number, url);
     return *at;
@@ -71,13 +73,18 @@ static int visit(p2p_pull_t *pull, int request, const char *url)
     return 1;
 }
 
-void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow, int is_new)
+void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow)
 {
-    p2p_page_t *page = enqueue_page(pull, kind, request, number, url);
+    p2p_pull_request_t *known = p2p_pull_request(pull, request);
 
-    page->follow = follow;
-    page->is_new = is_new;
+    if (known) known->whole = follow && number == 0;
+    p2p_pull_enqueue(pull, kind, request, number, url)->follow = follow;
     visit(pull, request, url);
+}
+
+void p2p_pull_read(p2p_pull_t *pull, const char *url)
+{
+    p2p_pull_enqueue(pull, "read", pull->next_number++, 0, url)->is_new = 1;
 }
 
 void p2p_pull_fail(p2p_pull_t *pull, const p2p_error_t *error)
@@ -87,37 +94,49 @@ void p2p_pull_fail(p2p_pull_t *pull, const p2p_error_t *error)
     pull->set.failed(pull->set.baton, error);
 }
 
-/* The next link may be relative, absolute, and on another host's name; outside the source's origin it is not followed. One
- * that is empty is none. */
-void p2p_pull_follow(p2p_page_t *page, const char *link)
+/* Why the next page is not fetched, if so. */
+static p2p_error_t *check_next(p2p_page_t *page, const p2p_place_t *next)
+{
+    apr_pool_t *p = page->pool;
+
+    if (next->kind == P2P_PLACE_ELSEWHERE)
+        return p2p_error_make(p, P2P_E_REFUSED, "next-link-elsewhere", "%s", p2p_place_refusal(next, p, "the source's next link"));
+    if (!visit(page->pull, page->request, next->url))
+        return p2p_error_make(p, P2P_E_INVALID, "page-loop",
+                              "the source's pages go round in a circle: page %d links to one that was fetched before", page->number + 1);
+    if (page->number + 1 >= FOLLOWED_MAX)
+        return p2p_error_make(p, P2P_E_INVALID, "too-many-pages", "the source gave %d pages and a next link: order less at a time", FOLLOWED_MAX);
+    return NULL;
+}
+
+/* A link that leads elsewhere is looked at again when an entry has shown another name of the source, and at the end. */
+static int may_become_known(p2p_page_t *page, const p2p_place_t *next, int whole)
+{
+    if (next->kind != P2P_PLACE_ELSEWHERE || whole) return 0;
+    page->bases = page->pull->places.bases->count;
+    return 1;
+}
+
+/* One that is empty is none. */
+void p2p_pull_follow(p2p_page_t *page, const char *link, int whole)
 {
     p2p_pull_t *pull = page->pull;
-    p2p_uri_t endpoint, next;
-    p2p_error_t *error = p2p_uri_parse(page->pool, pull->set.endpoint, &endpoint);
-    const char *url;
+    p2p_place_t next;
+    p2p_error_t *error;
 
-    if (!*link) return;
-    if (!error) error = p2p_uri_resolve(page->pool, page->url, link, &next);
+    if (!*link || (!whole && page->bases == pull->places.bases->count)) return;
+    error = p2p_place_of(&pull->places, page->pool, page->at.url, link, &next);
     if (error) {
         p2p_pull_fail(pull, p2p_error_make(page->pool, P2P_E_INVALID, "next-link-unusable",
                                            "the source's next link cannot be followed: it %s", error->sentence));
         return;
     }
-    url = p2p_uri_text(page->pool, &next);
-    page->next_url = url;
+    if (may_become_known(page, &next, whole)) return;
+    page->next_url = next.url;
     if (!page->follow) return;
-    if (!p2p_uri_same_origin(&endpoint, &next)) {
-        error = p2p_error_make(page->pool, P2P_E_REFUSED, "next-link-elsewhere",
-                               "the source's next link leads to another origin, %s://%s:%d, and is not followed",
-                               next.scheme, next.host, next.port);
-    } else if (!visit(pull, page->request, url)) {
-        error = p2p_error_make(page->pool, P2P_E_INVALID, "page-loop",
-                               "the source's pages go round in a circle: page %d links to one that was fetched before", page->number + 1);
-    } else if (page->number + 1 >= FOLLOWED_MAX) {
-        error = p2p_error_make(page->pool, P2P_E_INVALID, "too-many-pages", "the source gave %d pages and a next link: order less at a time", FOLLOWED_MAX);
-    }
+    error = check_next(page, &next);
     if (error) p2p_pull_fail(pull, error);
-    else enqueue_page(pull, page->kind, page->request, page->number + 1, url)->follow = 1;
+    else p2p_pull_enqueue(pull, page->kind, page->request, page->number + 1, next.url)->follow = 1;
 }
 
 void p2p_pull_run(p2p_pull_t *pull)

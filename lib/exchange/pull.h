@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "exchange/land.h"
+#include "exchange/place.h"
 #include "exchange/reading.h"
 #include "exchange/retry.h"
 #include "fhir/bundle.h"
@@ -19,7 +20,7 @@ typedef struct p2p_pull_settings_t {
     const p2p_log_t *log;
     p2p_token_t *token;
     p2p_trouble_t *trouble;  /* with the source */
-    const char *endpoint;    /* the source's FHIR endpoint: nothing outside its origin gets the token, or is fetched */
+    p2p_places_t places;     /* nothing outside the origin of the source's FHIR endpoint gets the token; elsewhere is not fetched */
     int connections;         /* pages under way at once */
     p2p_land_t *land;
     p2p_error_t *(*entry)(void *baton, p2p_landing_t *landing, const p2p_bundle_entry_t *entry);
@@ -34,9 +35,16 @@ typedef struct p2p_pull_settings_t {
 /* Makes one in p; with p all transfers are cancelled. */
 p2p_pull_t *p2p_pull_make(apr_pool_t *p, const p2p_pull_settings_t *settings);
 
+/* Tells a request of the job, by number, before any of its pages is added. url is that of its first page and lives as long as pull; landed
+ * is the number of its pages that an earlier runner landed. */
+void p2p_pull_know(p2p_pull_t *pull, const char *kind, int number, const char *url, int landed);
+
 /* Adds a page to be fetched, and (follow) all pages behind it. kind: "pages" or "read" (a single resource; one that the source does not
- * give is no failure). is_new: the request came to be while running, and is to be noted. */
-void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow, int is_new);
+ * give is no failure). */
+void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow);
+
+/* Adds a single resource to be fetched, as a request of its own that is new. */
+void p2p_pull_read(p2p_pull_t *pull, const char *url);
 
 /* Starts what can be started, and lets go on what was paused. Call it whenever room was made. */
 void p2p_pull_run(p2p_pull_t *pull);

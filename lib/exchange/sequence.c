@@ -156,6 +156,7 @@ typedef struct wanting_t {
     int left;
     void (*want)(void *baton, const char *url);
     void *baton;
+    int over; /* as many as may be were asked for */
 } wanting_t;
 
 /* The URL of what is awaited, by the first of those that wait for it which names it. */
@@ -192,6 +193,7 @@ static void want(p2p_sequence_t *sequence, p2p_await_t *await, void *baton)
         p2p_await_release(sequence, await);
         return;
     }
+    if (wanting->left <= 0 && !await->is_urn) wanting->over++;
     url = wanting->left > 0 ? url_of(sequence, await, wanting->p) : NULL;
     if (!url) return;
     await->asked = 1;
@@ -199,13 +201,14 @@ static void want(p2p_sequence_t *sequence, p2p_await_t *await, void *baton)
     wanting->want(wanting->baton, url);
 }
 
-void p2p_sequence_wanted(p2p_sequence_t *sequence, apr_pool_t *p, int most, void (*fn)(void *baton, const char *url), void *baton)
+int p2p_sequence_wanted(p2p_sequence_t *sequence, apr_pool_t *p, int most, void (*fn)(void *baton, const char *url), void *baton)
 {
-    wanting_t wanting = {p, most, fn, baton};
+    wanting_t wanting = {p, most, fn, baton, 0};
 
     sequence->bases_final = 1;
     p2p_sequence_bases_changed(sequence);
     each_awaited(sequence, want, &wanting);
+    return wanting.over;
 }
 
 /* ---- How much there is ---- */

@@ -63,8 +63,8 @@ void p2p_sequence_open(p2p_sequence_t *sequence);
 
 /* Calls want(baton, url) for resources under the source's endpoint that something waits for and that were never received, for at most so
  * many, once each. The URL lives in p. To be called when all that was wanted before has been answered: what did not come then is given
- * up. */
-void p2p_sequence_wanted(p2p_sequence_t *sequence, apr_pool_t *p, int most, void (*want)(void *baton, const char *url), void *baton);
+ * up. Returns how many more there are. */
+int p2p_sequence_wanted(p2p_sequence_t *sequence, apr_pool_t *p, int most, void (*want)(void *baton, const char *url), void *baton);
 
 /* Bytes in memory of what waits. */
 apr_size_t p2p_sequence_waiting(const p2p_sequence_t *sequence);

@@ -36,7 +36,7 @@ struct p2p_bundle_reader_t {
     p2p_bundle_token_fn token;   /* or NULL */
     void *told;
     span_t doc, object, full_url, resource, relation, url;
-    int outcome;
+    int outcome, included;
 };
 
 p2p_bundle_reader_t *p2p_bundle_reader_make(apr_pool_t *p, apr_size_t max, p2p_bundle_entry_fn entry, void *baton)
@@ -154,7 +154,7 @@ static void begin_object(p2p_bundle_reader_t *reader, const p2p_scan_token_t *to
 
     reader->object.begin = token->begin;
     reader->full_url = reader->resource = reader->relation = reader->url = none;
-    reader->outcome = 0;
+    reader->outcome = reader->included = 0;
     reader->member = reader->inner = M_OTHER;
     reader->in_entry = reader->top == M_ENTRY;
 }
@@ -173,9 +173,11 @@ static p2p_error_t *end_entry(p2p_bundle_reader_t *reader)
         entry.full_url_len = span_len(reader->full_url) - 2;
     }
     entry.outcome = reader->outcome;
+    entry.included = reader->included;
     entry.told = reader->told;
     entry.reader = reader;
     reader->bundle.entries++;
+    if (!entry.outcome && !entry.included) reader->bundle.matches++;
     return reader->entry(reader->baton, &entry);
 }
 
@@ -228,8 +230,10 @@ static p2p_error_t *on_page_token(p2p_bundle_reader_t *reader, const p2p_scan_to
     else if (token->depth == 3) return on_member_value(reader, token);
     else if (token->depth == 4 && reader->member == M_SEARCH && token->kind == P2P_SCAN_NAME)
         reader->inner = member_of(reader, token);
-    else if (token->depth == 4 && reader->member == M_SEARCH && reader->inner == M_MODE)
+    else if (token->depth == 4 && reader->member == M_SEARCH && reader->inner == M_MODE) {
         reader->outcome = span_is(reader, span_of(token), "outcome");
+        reader->included = span_is(reader, span_of(token), "include");
+    }
     return NULL;
 }
 

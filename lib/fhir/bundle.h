@@ -15,6 +15,7 @@ typedef struct p2p_bundle_entry_t {
     const char *full_url; /* raw, without quotes and with JSON's escapes; NULL where there is none */
     apr_size_t full_url_len;
     int outcome;          /* search.mode is "outcome" */
+    int included;         /* search.mode is "include" */
     int alone;            /* the whole answer is this resource */
     void *told;           /* whom the tokens of this resource were told, if anybody: see p2p_bundle_reader_tokens */
     p2p_bundle_reader_t *reader; /* that tells it; NULL where it has nothing to give away */
@@ -28,6 +29,7 @@ typedef struct p2p_bundle_t {
     const char *next;     /* URL of the next link as the source wrote it, unescaped; NULL: not seen (yet) */
     apr_int64_t total;    /* Bundle.total, -1 where absent */
     apr_int64_t entries;  /* told so far */
+    apr_int64_t matches;  /* of them what was searched for: neither outcome nor included */
 } p2p_bundle_t;
 
 /* Makes a reader in p. No resource may be larger than max bytes. */

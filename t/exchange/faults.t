@@ -58,8 +58,8 @@ my %SOURCE = (
     'another-patient'   => { token => ['', 'SECRET-of-another'], grant => ['-', 'SECRET-of-another', 'somebody-else'], code => 'token-of-another-patient', like => qr{another patient} },
     'page-loop'         => { faults => [rule('page-loop' => $PAGES, nth => 2, to => 0)], code => 'page-loop', like => qr{circle} },
     'page-loop-self'    => { faults => [rule('page-loop' => $PAGES, count => 0, to => 10)], code => 'page-loop', like => qr{circle} },
-    'link-elsewhere'    => { directives => ['SandboxNextLink internal-host'], code => 'next-link-elsewhere', like => qr{another origin} },
-    'redirect-away'     => { faults => [rule(redirect => $ALL, location => 'http://127.0.0.1:9/fhir/elsewhere', count => 0)], code => 'source-answered', like => qr{\$everything.*302} },
+    'link-elsewhere'    => { directives => ['SandboxNextLink internal-host'], code => 'next-link-elsewhere', like => qr{another origin, http://fhir\.internal:8080,.*P2POrigins http://fhir\.internal:8080 and P2PAllowHttp On} },
+    'redirect-away'     => { faults => [rule(redirect => $ALL, location => 'http://127.0.0.1:9/fhir/elsewhere', count => 0)], code => 'redirect-elsewhere', like => qr{\$everything.*another origin, http://127\.0\.0\.1:9,.*P2POrigins http://127\.0\.0\.1:9} },
     'unreachable'       => { definition => { fhirEndpoint => 'http://127.0.0.1:9/fhir' }, code => 'unreachable', like => qr{cannot be reached} },
 );
 

@@ -14,7 +14,8 @@ static const struct {
 } acts[] = {{"status", SANDBOX_DO_STATUS}, {"delay", SANDBOX_DO_DELAY}, {"cut", SANDBOX_DO_CUT},
             {"stall", SANDBOX_DO_STALL}, {"drop", SANDBOX_DO_DROP}, {"expired-token", SANDBOX_DO_EXPIRED},
             {"page-loop", SANDBOX_DO_LOOP}, {"not-json", SANDBOX_DO_NOT_JSON}, {"reject", SANDBOX_DO_REJECT},
-            {"redirect", SANDBOX_DO_REDIRECT}};
+            {"redirect", SANDBOX_DO_REDIRECT}, {"wrong-total", SANDBOX_DO_TOTAL}, {"endless", SANDBOX_DO_ENDLESS},
+            {"xml-links", SANDBOX_DO_FORMAT}};
 
 static const char *text_of(apr_pool_t *pool, json_object *rule, const char *name, const char *fallback)
 {

@@ -7,7 +7,7 @@ typedef struct sandbox_page_t {
     sandbox_out_t *out;
     const sandbox_search_t *search;
     const char *base;
-    apr_size_t base_len, offset, begin, end;
+    apr_size_t base_len, asked, offset, begin, end; /* asked: the offset, however far */
     int count;
 } sandbox_page_t;
 
@@ -40,6 +40,7 @@ static void add_next(const sandbox_page_t *page, apr_size_t offset)
         p2p_buf_puts(buf, "&_pad=");
         for (int i = 0; i < page->call->payer->next_pad; i++) p2p_buf_add(buf, "x", 1);
     }
+    if (sandbox_fired(page->call, SANDBOX_DO_FORMAT)) p2p_buf_puts(buf, "&_format=application/fhir%2Bxml");
     p2p_buf_puts(buf, "\"}");
 }
 
@@ -52,6 +53,7 @@ static void add_links(const sandbox_page_t *page)
                    ap_escape_uri(page->call->r->pool, page->call->path));
     if (loop) add_next(page, (apr_size_t)loop->to);
     else if (page->end < page->search->list.count) add_next(page, page->end);
+    else if (sandbox_fired(page->call, SANDBOX_DO_ENDLESS)) add_next(page, page->asked + (apr_size_t)page->count);
     p2p_buf_puts(buf, "]");
 }
 
@@ -112,9 +114,11 @@ static void begin_bundle(sandbox_out_t *out, const sandbox_search_t *search)
     p2p_buf_puts(&out->buf, "\"},\"type\":\"searchset\"");
 }
 
-static void add_total(sandbox_out_t *out, const sandbox_search_t *search)
+static void add_total(const sandbox_call_t *call, sandbox_out_t *out, const sandbox_search_t *search)
 {
-    p2p_buf_printf(&out->buf, ",\"total\":%" APR_SIZE_T_FMT, search->list.count);
+    const sandbox_rule_t *wrong = sandbox_fired(call, SANDBOX_DO_TOTAL);
+
+    p2p_buf_printf(&out->buf, ",\"total\":%" APR_SIZE_T_FMT, search->list.count + (apr_size_t)(wrong ? wrong->to : 0));
 }
 
 static apr_size_t page_bytes(const sandbox_page_t *page)
@@ -136,7 +140,7 @@ static void fill(sandbox_page_t *page)
 
     begin_bundle(page->out, page->search);
     if (payer->total == SANDBOX_TOTAL_ALL || (payer->total == SANDBOX_TOTAL_LAST && last))
-        add_total(page->out, page->search);
+        add_total(page->call, page->out, page->search);
     if (!payer->link_last) add_links(page);
     add_entries(page);
     if (payer->link_last) add_links(page);
@@ -148,6 +152,7 @@ static void place(sandbox_page_t *page, apr_size_t offset, int count)
     apr_size_t all = page->search->list.count, repeat = (apr_size_t)page->call->payer->repeat;
 
     page->count = count;
+    page->asked = offset;
     page->offset = offset < all ? offset : all;
     page->end = page->offset + (apr_size_t)count < all ? page->offset + (apr_size_t)count : all;
     page->begin = page->offset > repeat ? page->offset - repeat : 0;
@@ -192,7 +197,7 @@ int sandbox_page_count(sandbox_call_t *call, apr_uint32_t number)
     }
     sandbox_out_init(&out, call, 512);
     begin_bundle(&out, search);
-    add_total(&out, search);
+    add_total(call, &out, search);
     p2p_buf_puts(&out.buf, "}");
     apr_thread_rwlock_unlock(call->store->lock);
     return sandbox_out_send(&out, HTTP_OK, SANDBOX_FHIR_JSON);

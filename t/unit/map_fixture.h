@@ -70,7 +70,7 @@ static char *with_ids(const char *text)
 static p2p_error_t *map_text(const char *text, size_t len, const char *full_url, p2p_resource_t **resource)
 {
     char *copy = malloc(len ? len : 1), *url = full_url ? apr_pstrcat(pool, "\"", full_url, "\"", NULL) : NULL;
-    p2p_bundle_entry_t entry = {copy, len, url ? url + 1 : NULL, full_url ? strlen(full_url) : 0, 0, 0, NULL, NULL};
+    p2p_bundle_entry_t entry = {copy, len, url ? url + 1 : NULL, full_url ? strlen(full_url) : 0, 0, 0, 0, NULL, NULL};
     p2p_error_t *error;
 
     assert_non_null(copy);
