@@ -12,7 +12,7 @@ use P2P::Source;
 use Test::More;
 
 # Values that the installation decides, or that have no default: a commented line of p2p.conf is an example there.
-my %EXAMPLE = map { $_ => 1 } qw(P2PCAFile P2PRunner P2PSpool);
+my %EXAMPLE = map { $_ => 1 } qw(P2PCAFile P2PRunner P2PSpool P2POrigins P2PMdmIdentifier);
 
 sub text { my ($path) = @_; return join "\n", lines_of($path), '' }
 
@@ -59,7 +59,7 @@ sub spec {
     my $httpd = P2P::Httpd->new(@base, directives => { %given, %directives });
     return decode_json(P2P::Httpd::read_file($httpd->spec_file));
 }
-is_deeply(spec(%set), spec(P2PRunners => undef), 'the defaults in p2p.conf are the defaults');
+is_deeply(spec(%set), spec(P2PRunners => undef, P2PRetryFor => undef), 'the defaults in p2p.conf are the defaults');
 
 # The shipped file itself, its folders and the certificate moved to where this test may write.
 P2P::Httpd::make_certificate("$dir/tls");
