@@ -21,6 +21,8 @@
 #define LOOK apr_time_from_sec(5)       /* at the queue, also when nobody said that there is something */
 #define TICK apr_time_from_sec(1)
 #define CONFIRMED_FOR (P2P_LEASE / 3 * 2) /* so long after a heartbeat jobs are worked on without another */
+#define CLOCKS_AGREE apr_time_from_sec(1)  /* what differs by less is one time */
+#define COMPARISON apr_time_from_sec(60)
 #define BACK_OFF_MIN apr_time_from_sec(1)
 #define BACK_OFF_MAX apr_time_from_sec(10)
 #define REFRESH_GRACE apr_time_from_sec(2) /* at the end, for token refreshes under way */
@@ -30,7 +32,9 @@ typedef struct runner_t {
     const p2p_runner_order_t *order;
     const p2p_spec_t *spec;
     const p2p_log_t *log;
-    p2p_clock_t clock;
+    p2p_clock_t host_clock, clock; /* clock: the database's time, as near as it is known */
+    apr_interval_time_t ahead;     /* so far is the database's clock ahead of the host's; 0 where they agree */
+    apr_time_t next_comparison;    /* of the two */
     p2p_wake_t wake;
     p2p_http_t *http;
     apr_pool_t *db_pool;
@@ -54,6 +58,21 @@ int p2p_exit_code(const p2p_error_t *error)
     case P2P_E_CONFLICT: return strcmp(error->code, "runner-alive") ? EX_CONFIG : EX_TEMPFAIL;
     default: return EX_CONFIG;
     }
+}
+
+/* What is stored and what is told to others has the same time from whichever host it comes. */
+static apr_time_t database_time(void *baton)
+{
+    const runner_t *r = baton;
+
+    return r->host_clock.now(r->host_clock.baton) + r->ahead;
+}
+
+static apr_time_t monotonic(void *baton)
+{
+    const runner_t *r = baton;
+
+    return r->host_clock.monotonic(r->host_clock.baton);
 }
 
 static apr_time_t now(const runner_t *r)
@@ -86,6 +105,25 @@ static p2p_error_t *open_database(runner_t *r)
     return NULL;
 }
 
+static p2p_error_t *compare_clocks(runner_t *r)
+{
+    apr_time_t begin = now(r), database, host;
+    apr_interval_time_t ahead;
+
+    if (begin < r->next_comparison) return NULL;
+    P2P_TRY(p2p_db_now(r->context.db, r->scratch, &database));
+    host = r->host_clock.now(r->host_clock.baton) - (now(r) - begin) / 2;
+    ahead = database - host;
+    if (ahead > -CLOCKS_AGREE && ahead < CLOCKS_AGREE) ahead = 0;
+    if (ahead - r->ahead > CLOCKS_AGREE || r->ahead - ahead > CLOCKS_AGREE) {
+        p2p_log(r->log, P2P_LOG_WARN, "This host's clock and the database's differ by %" APR_INT64_T_FMT " s; the database's counts",
+                (apr_int64_t)apr_time_sec(ahead));
+        r->ahead = ahead;
+    }
+    r->next_comparison = now(r) + COMPARISON;
+    return NULL;
+}
+
 /* Each registration has an owner of its own, so that what an earlier one left behind is not taken for this
  * one's. */
 static p2p_error_t *register_runner(runner_t *r)
@@ -100,7 +138,8 @@ static p2p_error_t *register_runner(runner_t *r)
                                 (apr_int64_t)getpid(), r->spec->target));
     r->is_registered = 1;
     r->next_look = 0;
-    return NULL;
+    r->next_comparison = 0;
+    return compare_clocks(r);
 }
 
 static void drop_jobs(runner_t *r)
@@ -134,15 +173,21 @@ static int is_final(const p2p_error_t *error)
     return error->kind == P2P_E_CONFLICT || error->kind == P2P_E_INVALID;
 }
 
+static void drop_unconfirmed(runner_t *r)
+{
+    if (r->is_registered && now(r) - r->confirmed > CONFIRMED_FOR) drop_jobs(r);
+}
+
 /* 5. The lease: registered, then moved on; lost after CONFIRMED_FOR without a word from the database. */
 static void keep_lease(runner_t *r)
 {
     apr_time_t begin = now(r);
     p2p_error_t *error;
 
-    if (r->is_registered && begin - r->confirmed > CONFIRMED_FOR) drop_jobs(r);
+    drop_unconfirmed(r);
     if (begin < r->next_heartbeat) return;
     error = r->is_registered ? p2p_runner_heartbeat(r->context.db, r->scratch, r->context.owner) : register_runner(r);
+    if (!error) error = compare_clocks(r);
     if (!error) {
         database_there(r);
         r->confirmed = begin;
@@ -216,6 +261,7 @@ static void round_of_work(runner_t *r)
     look_at_queue(r);
     tick(r);
     if (r->order->once && r->is_registered && r->is_idle && !p2p_claims_count(r->claims)) end(r, EX_OK);
+    drop_unconfirmed(r); /* what was asked of the database may have taken seconds */
     if (!r->is_over) wait_and_work(r, until_next(r));
 }
 
@@ -244,7 +290,8 @@ static p2p_error_t *prepare(runner_t *r)
     p2p_http_curl_settings_t settings = {r->spec->ca_file, "mod_p2p/" P2P_VERSION};
     char *host = apr_pcalloc(r->pool, 256);
 
-    r->clock = p2p_clock_system();
+    r->host_clock = p2p_clock_system();
+    r->clock = (p2p_clock_t){database_time, monotonic, r};
     if (gethostname(host, 255)) apr_cpystrn(host, "unknown", 255);
     r->host = host;
     r->instance = r->spec->instance;

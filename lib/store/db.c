@@ -13,6 +13,7 @@
 #include <string.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include "base/clock.h"
 #include "store/db_private.h"
 
 enum { SQLITE_BUSY_CODE = 5, SQLITE_LOCKED_CODE = 6 };
@@ -50,16 +51,17 @@ static const char *driver_message(p2p_db_t *db, apr_pool_t *p, int rv)
     return message ? apr_pstrndup(p, message, strcspn(message, "\r\n")) : "";
 }
 
-/* Does the driver speak of something that passes: a lock, a full disk, a server that is going down? */
+/* Does the driver speak of something that passes: a lock, a full disk, a server that is going down, a session that was lost? libpq's
+ * words for the last depend on the moment. */
 static int passing(const char *message)
 {
-    static const char *const words[] = {"locked", "disk I/O error", "is full", "unable to open", "readonly",
-                                        "read-only",
-                                        "No space left", "deadlock", "timeout", "connection", "shutting down",
-                                        "starting up", "could not serialize"};
+    static const char *const words[] = {"locked", "disk I/O error", "is full", "unable to open", "readonly", "read-only",
+                                        "no space left", "deadlock", "timeout", "connection", "could not receive data",
+                                        "could not send data", "broken pipe", "EOF detected", "shutting down", "starting up",
+                                        "recovery mode", "could not serialize"};
 
     for (apr_size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (strstr(message, words[i])) return 1;
+        if (strcasestr(message, words[i])) return 1;
     }
     return 0;
 }
@@ -82,12 +84,25 @@ static p2p_error_t *failed(p2p_db_t *db, apr_pool_t *p, const char *label, int r
     return error;
 }
 
-/* Looks after the connection where the last call left it in doubt; PostgreSQL's driver connects anew. */
+static apr_time_t monotonic(void)
+{
+    p2p_clock_t clock = p2p_clock_system();
+
+    return clock.monotonic(clock.baton);
+}
+
+/* Looks after the connection where the last call left it in doubt; PostgreSQL's driver connects anew. On a network that loses
+ * everything that takes seconds, in which the caller does nothing else: it is not done again for as long. */
 static int connected(p2p_db_t *db, apr_pool_t *p)
 {
+    apr_time_t begin = monotonic(), end;
+
     db->away = apr_dbd_check_conn(db->driver, p, db->handle) != APR_SUCCESS;
-    if (db->away) p2p_db_forget_statements(db);
-    return !db->away;
+    if (!db->away) return 1;
+    end = monotonic();
+    db->quiet_until = end + (end - begin);
+    p2p_db_forget_statements(db);
+    return 0;
 }
 
 void p2p_db_forget_statements(p2p_db_t *db)
@@ -96,12 +111,21 @@ void p2p_db_forget_statements(p2p_db_t *db)
     db->generation++;
 }
 
-/* A connection that mod_dbd opened has not got its settings yet. */
+/* The server must not wait for hours for a host that is gone, or for a process that stands still, with a job's row locked: both
+ * are given up before a lease is over. */
+static const char pgsql_session[] = "SET idle_in_transaction_session_timeout = 10000; SET tcp_keepalives_idle = 10; "
+                                    "SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000";
+
+/* A new session, or a connection that mod_dbd opened, has not got its settings yet. */
 static void set_up(p2p_db_t *db, apr_pool_t *p)
 {
     apr_dbd_results_t *result = NULL;
+    int changed;
 
-    if (db->pgsql) return;
+    if (db->pgsql) {
+        apr_dbd_query(db->driver, db->handle, &changed, pgsql_session);
+        return;
+    }
     apr_dbd_select(db->driver, p, db->handle, &result, "PRAGMA busy_timeout = 100", 1);
     result = NULL;
     apr_dbd_select(db->driver, p, db->handle, &result, "PRAGMA foreign_keys = ON", 1);
@@ -178,6 +202,7 @@ static int recovered(p2p_db_t *db, apr_pool_t *p, const call_t *call)
     if (prepare(db, p, call->statement, &prepared)) return 0;
     /* The label was free, so this is a new session: the other statements are gone as well. */
     p2p_db_forget_statements(db);
+    set_up(db, p);
     apr_hash_set(db->prepared, p2p_sql(call->statement)->label, APR_HASH_KEY_STRING, prepared);
     return 1;
 }
@@ -187,6 +212,7 @@ static p2p_error_t *run(p2p_db_t *db, apr_pool_t *p, call_t *call)
     const char *label = p2p_sql(call->statement)->label;
 
     if (db->suspect && !db->in_transaction) {
+        if (monotonic() < db->quiet_until) return p2p_db_away(p);
         if (!connected(db, p)) return failed(db, p, label, 0);
         db->suspect = 0;
     }

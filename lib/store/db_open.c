@@ -6,9 +6,10 @@
 #include <string.h>
 #include <apr_strings.h>
 
-/* libpq waits for minutes on a lost network unless it is told not to. */
+/* libpq waits for minutes on a lost network unless it is told not to. A statement that is lost and an attempt to connect anew come to
+ * less than the time after which a runner drops its jobs. */
 static const char *const pgsql_defaults[][2] = {
-    {"connect_timeout", "5"},     {"tcp_user_timeout", "5000"}, {"keepalives_idle", "5"},
+    {"connect_timeout", "3"},     {"tcp_user_timeout", "3000"}, {"keepalives_idle", "5"},
     {"keepalives_interval", "2"}, {"keepalives_count", "3"},
 };
 

@@ -15,6 +15,7 @@ struct p2p_db_t {
     int pgsql;
     int suspect;    /* look at the connection before the next call */
     int away;       /* it was not there when we looked */
+    apr_time_t quiet_until; /* monotonic: it is not looked at again before */
     int in_transaction;
     unsigned generation; /* counts the sessions behind the connection */
     p2p_error_t *transaction_error; /* of the first statement that failed in the open transaction */

@@ -1,134 +1,124 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
-# kill -9 of the runner in the middle of an exchange, at ten random moments: each job completes by itself, and its target is the same as without. Ten
-# httpds, five on each database, each with a target of its own, work side by side; P2P_SEED repeats the moments.
+# kill -9 of the runner in the middle of exchanges, at random moments, and crashes of PostgreSQL: each job completes by itself, its target and its numbers are
+# the same as undisturbed, and what is fetched after a kill are exactly the parts that had not landed.
+# P2P_KILLS and P2P_RESTARTS: how many runs of each; P2P_SEED repeats the moments; P2P_LANES: the names of the only lanes to run; P2P_ORDER: the order of pages
+# that are asked for by type.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use JSON::PP;
 use P2P::Compare;
 use P2P::Databases;
 use P2P::Exchange;
 use P2P::Fixtures;
+use P2P::Lane;
 use P2P::Postgres;
 use Test::More;
-use Time::HiRes qw(sleep time);
 
-my $KILLS = 10;
+my $KILLS = $ENV{P2P_KILLS} // 16;
+my $RESTARTS = $ENV{P2P_RESTARTS} // 3;
 my $seed = $ENV{P2P_SEED} // int rand 1_000_000;
 diag "P2P_SEED=$seed";
 srand $seed;
 
 # Two ways to ask for one record: all of it at once, in file order; by type, shuffled, its practitioners and organizations fetched one by one.
-my $member = synthea_member('Evelyn');
-my $id = $member->{patient};
+my @members = map { synthea_member($_) } qw(Evelyn Gil Tasha);
+my $id = $members[0]{patient};
 my @TYPES = qw(AllergyIntolerance CarePlan CareTeam Claim Condition DiagnosticReport Encounter ExplanationOfBenefit Goal ImagingStudy Immunization MedicationRequest Observation Procedure);
 my %WAYS = (whole => ["Patient/$id/\$everything?_count=25"], apart => ["Patient/$id", map { "$_?patient=$id&_count=25" } @TYPES]);
-my $sandbox = P2P::Exchange::sandbox(
-    { name => 'whole', data => [$member->{file}], directives => ['SandboxDelay 60'] },
-    { name => 'apart', data => [$member->{file}], directives => ["SandboxOrder shuffled $seed", 'SandboxDelay 100'] },
-    map { { name => "target$_", role => 'target', directives => ['SandboxBundleDelay 30'] } } 1 .. $KILLS + 2
+my %ORDER = (whole => 'file', apart => $ENV{P2P_ORDER} // "shuffled $seed");
+
+# name => [database, way, slots, share of the kills]
+my @LANES = (
+    ['SQLite, whole', 'SQLite', 'whole', 1], ['SQLite, apart', 'SQLite', 'apart', 1], ['PostgreSQL, whole', 'PostgreSQL', 'whole', 1],
+    ['PostgreSQL, apart', 'PostgreSQL', 'apart', 1], ['three runners', 'PostgreSQL', 'three', 3], ['PostgreSQL crashes', 'PostgreSQL', 'apart', 1],
 );
+@LANES = grep { index($ENV{P2P_LANES}, $_->[0]) >= 0 } @LANES if $ENV{P2P_LANES};
+
+# Each lane has sources and a target of its own, so that their logs are its own.
+my $n = 0;
+my @payers = map {
+    my ($way, $i) = ($_->[2], $n++);
+    my @data = map { $_->{file} } $way eq 'three' ? @members : $members[0];
+    ({ name => "source$i", data => \@data, directives => ['SandboxOrder ' . ($ORDER{$way} // 'file'), 'SandboxDelay ' . ($way eq 'apart' ? 50 : 30)] },
+        { name => "target$i", role => 'target', directives => ['SandboxBundleDelay 30'] });
+} @LANES;
+my $sandbox = P2P::Exchange::sandbox(@payers);
 my $postgres = P2P::Postgres->new->start;
 
 sub database {
-    my ($n) = @_;
-    return P2P::Databases::sqlite() if $n % 4 < 2;
-    $postgres->psql("CREATE DATABASE kill$n", 'postgres');
-    return { name => 'PostgreSQL', driver => 'pgsql', params => $postgres->params =~ s/dbname=p2p/dbname=kill$n/r, server => $postgres };
+    my ($i, $name) = @_;
+    return P2P::Databases::sqlite() if $LANES[$i][1] eq 'SQLite';
+    my $server = $name =~ /crashes/ ? P2P::Postgres->new->start : $postgres;    # only its own
+    $server->psql("CREATE DATABASE kill$i", 'postgres');
+    return { name => 'PostgreSQL', driver => 'pgsql', params => $server->params =~ s/dbname=p2p/dbname=kill$i/r, server => $server, database => "kill$i" };
 }
 
-# The n-th instance: { n, way, x, database }.
 sub make {
-    my ($n) = @_;
-    my $db = database($n);
-    my $way = $n % 2 ? 'whole' : 'apart';
-    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, target => "target$n", sources => [$way],
-        directives => { P2PSourceConnections => 2, P2PTargetConnections => 2 });
-    $x->{httpd}->expect_log(qr/p2p-runner 0 ended/);
-    return { n => $n, name => "$n ($way, $db->{name})", way => $way, x => $x };
+    my ($i) = @_;
+    my ($name, undef, $way, $slots) = @{ $LANES[$i] };
+    my $db = database($i, $name);
+    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, target => "target$i", sources => ["source$i"],
+        directives => { P2PRunners => 0, P2PSourceConnections => 2, P2PTargetConnections => 2 });
+    $x->{httpd}->expect_log(qr/dbd|DBD|database|connection|FATAL|terminat/i) if $name =~ /crashes/;
+    my @orders = $way eq 'three'
+        ? map { { source => "source$i", patient => $members[$_]{patient}, target => "member$_", urls => ["Patient/$members[$_]{patient}/\$everything?_count=25"] } } 0 .. $#members
+        : { source => "source$i", patient => $id, target => 'member', urls => $WAYS{$way} };
+    return P2P::Lane->new(name => $name, x => $x, db => $db, orders => \@orders, slots => $slots, seed => $seed + $i);
 }
 
-sub begin {
-    my ($run) = @_;
-    my $bundle = { resourceType => 'Bundle', type => 'batch', entry => [map { { request => { method => 'GET', url => $_ } } } @{ $WAYS{ $run->{way} } }] };
-    my $answer = $run->{x}->order($run->{way}, $id, 'member', request => $bundle);
-    is($answer->{status}, 202, "$run->{name}: the order is taken") or diag $answer->{content};
-    @$run{qw(path begun)} = ($answer->{path}, time);
+# Undisturbed: compared resource by resource, and kept.
+sub ok_calm {
+    my ($lane) = @_;
+    my $run = $lane->calm;
+    my ($x, %arrived) = ($lane->{x});
+    for my $i (0 .. $#{ $lane->{orders} }) {
+        my $order = $lane->{orders}[$i];
+        my $compare = $x->expect($order->{source}, $order->{patient}, $order->{target}, urls => [map { s/_count=25/_count=1000/r } @{ $order->{urls} }]);
+        $arrived{ $compare->target_key($_) } = 1 for $compare->arrived;
+        $x->ok_exchange($run->{jobs}[$i], $compare, "$lane->{name}, undisturbed", dump => $run->{dump}) if $lane->{slots} == 1;
+        push @{ $lane->{compares} }, $compare;
+    }
+    is(join("\n", map { $_->faults_at($run->{dump}) } @{ $lane->{compares} }), '', "$lane->{name}, undisturbed: all is at the target");
+    is($run->{asked}, P2P::Lane::parts($run), "$lane->{name}, undisturbed: each part was asked for once");
+    is($_->{batchStatus}, 'COMPLETED', "$lane->{name}, undisturbed: COMPLETED") or diag explain $_ for @{ $run->{jobs} };
+    $lane->{arrived} = \%arrived;
+    diag sprintf '%s, undisturbed: %.2f s, %d parts', $lane->{name}, $run->{took}, $run->{asked};
     return;
 }
 
-# A target's content with all that may differ between two runs put aside: texts by key, the targets of each Provenance, the Task.
-sub essence {
-    my ($dump, $compare) = @_;
-    my %own = map { $compare->target_key($_) => 1 } $compare->arrived;
-    my (%all, @provenances);
-    for my $key (sort keys %$dump) {
-        my $there = $dump->{$key};
-        if ($key =~ m{^Provenance/} && !$own{$key}) {
-            my $doc = JSON::PP->new->utf8->decode($there->{text});
-            push @provenances, join ' ', sort map { $_->{reference} } @{ $doc->{target} };
-        } elsif ($key =~ m{^Task/} && !$own{$key}) {
-            my $doc = JSON::PP->new->utf8->decode($there->{text});
-            delete @$doc{qw(id identifier authoredOn lastModified)};
-            $all{Task} .= JSON::PP->new->canonical->encode($doc);
-        } else {
-            $all{$key} = "$there->{version} $there->{text}";
-        }
+sub work {
+    my ($lane, $tell) = @_;
+    for my $run (1 .. $lane->{runs}) {
+        $tell->($lane->{name} =~ /crashes/ ? $lane->restarted : $lane->killed(rand() < 0.25 ? 2 + int rand 2 : 1));
+        $lane->end_runners('TERM');
     }
-    $all{Provenance} = join "\n", sort @provenances;
-    return \%all;
+    return;
 }
 
-# A page tells when it was made: its bytes are not the same each time.
-sub counts { my ($job) = @_; my %progress = %{ $job->{progress} }; delete $progress{bytes}; return \%progress }
-
-# First each way undisturbed; the time that it takes tells when the moments are.
-my %calm;
-for my $run (make(1), make(2)) {
-    begin($run);
-    my $job = $run->{x}->wait($run->{path}, every => 0.02);
-    my $took = time - $run->{begun};
-    diag sprintf 'undisturbed, %s: %.2f s', $run->{way}, $took;
-    my $compare = $run->{x}->expect($run->{way}, $id, 'member', urls => [map { s/_count=25/_count=1000/r } @{ $WAYS{ $run->{way} } }]);
-    my $dump = $run->{x}->target_dump;
-    $run->{x}->ok_exchange($job, $compare, "undisturbed, $run->{way}", dump => $dump);
-    $run->{x}->ok_target($dump, "undisturbed, $run->{way}");
-    $calm{ $run->{way} } = { job => $job, took => $took, compare => $compare, essence => essence($dump, $compare) };
-    $run->{x}->stop;
+my @lanes = map { make($_) } 0 .. $#LANES;
+ok_calm($_) for @lanes;
+my @killing = grep { $_->{name} !~ /crashes/ } @lanes;
+$_->{runs} = $RESTARTS for @lanes;
+$killing[$_]{runs} = int($KILLS / @killing) + ($_ < $KILLS % @killing ? 1 : 0) for 0 .. $#killing;
+my $found = P2P::Lane::side_by_side(\&work, @lanes);
+my ($runs, $hits, $more) = (0, 0, 0);
+for my $lane (@lanes) {
+    my @runs = @{ $found->{ $lane->{name} } };
+    is(scalar @runs, $lane->{runs}, "$lane->{name}: $lane->{runs} runs");
+    for my $i (0 .. $#runs) {
+        my $run = $runs[$i];
+        is(join("\n", @{ $run->{faults} }), '', "$lane->{name} $i: $run->{note}");
+        $runs++;
+        is($run->{more}, 0, "$lane->{name} $i: nothing is fetched twice, since no runner died") if $lane->{name} =~ /crashes/ && $run->{jobs};
+        $more += $run->{more};
+        $hits += $run->{hit} ? 1 : 0;
+    }
+    $lane->{x}->ok_sealed($lane->{name});
+    $lane->{x}->stop;
+    is(join("\n", grep { /error\]|Sanitizer|runtime error:/ && !/database|Database/ } split /\n/, P2P::Httpd::read_file("$lane->{x}{httpd}{dir}/runner.log")), '', "$lane->{name}: nothing odd in the runners' log");
 }
-
-# Then ten, each killed once, at a moment of its own.
-my @runs = map { make($_ + 2) } 1 .. $KILLS;
-$_->{after} = $calm{ $_->{way} }{took} * (0.03 + 0.9 * rand) for @runs;
-begin($_) for @runs;
-my $hit = 0;
-for my $run (sort { $a->{begun} + $a->{after} <=> $b->{begun} + $b->{after} } @runs) {
-    my $left = $run->{begun} + $run->{after} - time;
-    sleep $left if $left > 0;
-    my $pid = $run->{x}->runner_pid;
-    ok($pid && kill('KILL', $pid), "$run->{name}: the runner is killed");
-    my $job = $run->{x}->job($run->{path});
-    $run->{hit} = ($job->{batchStatus} eq 'STARTED') ? $pid : 0;
-    $hit += $run->{hit} ? 1 : 0;
-    diag sprintf '%s: killed after %.2f s, %d parts landed, %s', $run->{name}, $run->{after}, $job->{progress}{parts}, $job->{batchStatus};
-}
-cmp_ok($hit, '>=', $KILLS - 2, "$hit of $KILLS were in the middle of their exchange");
-
-for my $run (@runs) {
-    my ($name, $calm) = ($run->{name}, $calm{ $run->{way} });
-    my $job = $run->{x}->wait($run->{path});
-    my $dump = $run->{x}->target_dump;
-    $run->{x}->ok_exchange($job, $calm->{compare}, $name, dump => $dump);
-    $run->{x}->ok_target($dump, $name);
-    my ($essence, $before) = (essence($dump, $calm->{compare}), $calm->{essence});
-    my @other = grep { ($essence->{$_} // 'missing') ne ($before->{$_} // 'missing') } sort keys %{ { %$essence, %$before } };
-    is(join(' ', @other[0 .. ($#other > 9 ? 9 : $#other)]), '', "$name: the target is the same as without");
-    is_deeply(counts($job), counts($calm->{job}), "$name: so are the job's numbers");
-    isnt($run->{x}->runner_pid, $run->{hit}, "$name: another runner finished it") if $run->{hit};
-    $run->{x}->ok_sealed($name);
-    $run->{x}->stop;
-}
-
+diag "$runs runs, $hits in the middle, $more parts fetched again";
+cmp_ok($hits, '>=', $runs / 2, "$hits of $runs were in the middle of their exchange");
 done_testing;

@@ -33,6 +33,18 @@ install_java() {
     [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
 }
 
+# Node.js and npm from Debian, where there are none yet, and the OpenID provider of t/oidc, pinned by its lock file.
+install_node() {
+    local packages=()
+    command -v node >/dev/null || packages+=(nodejs)
+    command -v npm >/dev/null || packages+=(npm)
+    [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
+    [ t/oidc/node_modules/.package-lock.json -nt t/oidc/package-lock.json ] && return
+    say 'Fetching the OpenID provider of t/oidc'
+    (cd t/oidc && npm ci --ignore-scripts --no-audit --no-fund) >"$RUN/npm.log" 2>&1 ||
+        die_with "$RUN/npm.log" 'npm could not fetch what t/oidc needs.'
+}
+
 # stage NAME COMMAND...: runs it, shows it, and adds prove's figures to the sum.
 stage() {
     local name=$1 log="$RUN/test-$1.log" code=0 files failed begun=$SECONDS
@@ -93,6 +105,7 @@ run_tests() {
     install_packages "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
     install_postgresql
     case " ${*:-t/interop} " in *' t/interop'*) install_java ;; esac
+    case " ${*:-t/oidc} " in *' t/oidc'*) install_node ;; esac
     say "Building ($RUN/build)"
     build "$RUN/build" -- build-tests
     if [ $# -gt 0 ]; then
@@ -107,6 +120,7 @@ run_tests() {
     stage sanitized sanitized t/run "${SANITIZED_FOLDERS[@]}"
     stage valgrind-unit with_build "$RUN/build" env P2P_TEST_EXEC="$VALGRIND" P2P_TEST_JOBS="$(nproc)" t/run t/unit
     stage valgrind valgrind_runner t/run t/exchange/twice.t t/exchange/requests.t t/valgrind/runner_logs.t
+    stage oidc with_build "$RUN/build" t/run t/oidc
     stage interop with_build "$RUN/build" t/run t/interop
     finish
 }

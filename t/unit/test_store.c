@@ -244,6 +244,43 @@ static void wrapped(void **state)
     apr_dbd_close(lent.driver, lent.handle);
 }
 
+/* libpq's and the server's words for what passes by itself, whatever the session made of it. */
+static void words_that_pass(void **state)
+{
+    static const char *const words[] = {"could not receive data from server: Connection reset by peer",
+                                        "could not send data to server: Broken pipe",
+                                        "SSL SYSCALL error: EOF detected",
+                                        "the database system is in recovery mode",
+                                        "server closed the connection unexpectedly"};
+
+    (void)state;
+    if (!is_pgsql()) return;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        expect_error(p2p_db_run(db, pool, apr_psprintf(pool, "DO $$BEGIN RAISE EXCEPTION '%s'; END$$", words[i])),
+                     P2P_E_UNAVAILABLE, "database-away");
+    expect_error(p2p_db_run(db, pool, "DO $$BEGIN RAISE EXCEPTION 'nonsense'; END$$"), P2P_E_INTERNAL, "database-error");
+}
+
+/* What a host that vanished has locked is free again before its lease is over, on each session. */
+static void vanished_hosts(void **state)
+{
+    static const char demand[] = "DO $$BEGIN IF current_setting('idle_in_transaction_session_timeout') <> '10s' OR "
+                                 "current_setting('tcp_keepalives_idle') IS NULL THEN RAISE EXCEPTION 'not set'; END IF; END$$";
+    lent_t lent;
+
+    (void)state;
+    if (!is_pgsql()) return;
+    next_id(db);
+    expect_ok(p2p_db_run(db, pool, demand));
+    kill_sessions();
+    next_id(db);
+    expect_ok(p2p_db_run(db, pool, demand));
+    lent = lend();
+    next_id(wrap(&lent));
+    expect_ok(p2p_db_run(wrap(&lent), pool, demand));
+    apr_dbd_close(lent.driver, lent.handle);
+}
+
 static p2p_error_t *killed_inside(p2p_db_t *connection, apr_pool_t *p, void *baton)
 {
     (void)baton;
@@ -421,7 +458,8 @@ int main(void)
         WITH_SCHEMA(opening), WITH_SCHEMA(ids_and_time), WITH_SCHEMA(texts), WITH_SCHEMA(rolls_back),
         WITH_SCHEMA(swallowed_failure_rolls_back), WITH_SCHEMA(does_not_nest),
         WITH_SCHEMA(refused_statements_are_errors), WITH_SCHEMA(schema_changes), WITH_SCHEMA(sessions_die),
-        WITH_SCHEMA(server_restarts), WITH_SCHEMA(wrapped), WITH_SCHEMA(session_dies_inside_transaction),
+        WITH_SCHEMA(server_restarts), WITH_SCHEMA(wrapped), WITH_SCHEMA(vanished_hosts), WITH_SCHEMA(words_that_pass),
+        WITH_SCHEMA(session_dies_inside_transaction),
         WITH_SCHEMA(server_is_away), WITH_SCHEMA(locked_by_another), EMPTY(migrates),
         EMPTY(half_a_migration_leaves_nothing), WITH_SCHEMA(runner_in_the_way), WITH_SCHEMA(import_and_read),
         WITH_SCHEMA(import_again), WITH_SCHEMA(sealed_for_its_place),

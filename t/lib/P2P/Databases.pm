@@ -26,7 +26,7 @@ sub postgresql {
 # Runs statements that both databases understand; rows come as lines, columns separated by "|".
 sub run_sql {
     my ($db, $sql) = @_;
-    return $db->{server}->psql($sql) if $db->{server};
+    return $db->{server}->psql($sql, $db->{database}) if $db->{server};
     open my $sqlite, '-|', 'sqlite3', '-cmd', '.timeout 5000', $db->{params}, $sql or die "sqlite3: $!\n";
     local $/;
     my $text = <$sqlite> // '';

@@ -30,14 +30,14 @@ sub sandbox {
 }
 
 # db: as P2P::Databases gives it. sandbox: a P2P::Sandbox. target: the payer that is it (target). sources: names of those that are defined.
-# directives: of P2P::Httpd. definitions: { name => { member => value } } changes a definition. Starts httpd with one runner.
+# directives: of P2P::Httpd; httpd: more for it. definitions: { name => { member => value } } changes a definition. Starts httpd with one runner.
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { target => 'target', orders => 0, leaky => [], %opt }, $class;
     my $s = $self->{sandbox};
     $self->{httpd} = P2P::Httpd->new(
         db => $self->{db}, target => $s->url($self->{target}),
-        directives => { P2PRunners => 1, %{ $self->{directives} // {} } }
+        directives => { P2PRunners => 1, %{ $self->{directives} // {} } }, %{ $opt{httpd} // {} }
     );
     $self->{httpd}->prepare([map { $self->definition($_) } @{ $self->{sources} }]);
     $self->{httpd}->start;
@@ -209,6 +209,54 @@ sub ok_target {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my @faults = (P2P::Compare::dangling($dump), P2P::Compare::strangers($dump, $self->{before} // {}));
     return is(join("\n", @faults > 20 ? @faults[0 .. 19] : @faults), '', "$name: no reference dangles, nothing else is at the target");
+}
+
+# ---- After a fault ----
+
+# What an undisturbed run of the same order gave, against which others are held: two sets of sentences, each empty where nothing differs.
+
+# The job's end and its numbers. A page tells when it was made: its bytes are not the same each time.
+sub job_faults {
+    my ($job, $calm) = @_;
+    my @faults = P2P::Compare::account_faults($job);
+    push @faults, "the job is $job->{batchStatus} (" . ($job->{error}{code} // '') . ' ' . ($job->{error}{sentence} // $job->{error}{detail} // '') . "), undisturbed it was $calm->{batchStatus}" if ($job->{batchStatus} // '') ne $calm->{batchStatus};
+    my ($is, $was) = map { $_->{progress} // {} } $job, $calm;
+    push @faults, map { "$_ is " . ($is->{$_} // 'missing') . ", undisturbed it was $was->{$_}" } grep { $_ ne 'bytes' && ($is->{$_} // -1) != $was->{$_} } sort keys %$was;
+    return @faults;
+}
+
+# The target, from two dumps. arrived: { Type/id => 1 } of what came from the source, Provenances and Tasks of its own among it.
+sub target_faults {
+    my ($dump, $calm, $arrived) = @_;
+    my ($is, $was) = map { essence($_, $arrived) } $dump, $calm;
+    my @other = grep { ($is->{$_} // 'missing') ne ($was->{$_} // 'missing') } sort keys %{ { %$is, %$was } };
+    return (P2P::Compare::dangling($dump), map { "$_ is not at the target as it is undisturbed" } @other[0 .. ($#other > 9 ? 9 : $#other)]);
+}
+
+# A target's content with all that may differ between two runs put aside: texts and versions by key, the targets of each Provenance, the Tasks.
+sub essence {
+    my ($dump, $arrived) = @_;
+    my (%all, @provenances, @tasks);
+    for my $key (sort keys %$dump) {
+        my $there = $dump->{$key};
+        if ($arrived->{$key} || $key !~ m{^(?:Provenance|Task)/}) {
+            $all{$key} = "$there->{version} $there->{text}";
+            next;
+        }
+        my $doc = JSON::PP->new->utf8->decode($there->{text});
+        push @provenances, join ' ', sort map { $_->{reference} } @{ $doc->{target} } if $key =~ /^Provenance/;
+        delete @$doc{qw(id identifier authoredOn lastModified)};
+        push @tasks, JSON::PP->new->canonical->encode($doc) if $key =~ /^Task/;
+    }
+    return { %all, 'all that is in Provenance' => join("\n", sort @provenances), 'all that is in Task' => join("\n", sort @tasks) };
+}
+
+# calm: { job, dump, arrived } of an undisturbed run.
+sub ok_undisturbed {
+    my ($self, $job, $calm, $name, %opt) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @faults = (job_faults($job, $calm->{job}), target_faults($opt{dump} // $self->target_dump, $calm->{dump}, $calm->{arrived}));
+    return is(join("\n", @faults), '', "$name: job and target are as they are undisturbed");
 }
 
 # A job that FAILED: with this code, a sentence that matches, the accounts balanced, no secret and no member in what everyone sees.

@@ -69,15 +69,19 @@ sub read_file {
 #   prefix => '/p2p'                    SetHandler p2p stands in <Location /p2p> (the whole virtual host)
 #   modules => ['headers']              further modules of httpd
 #   dir => a folder to work in
+#   key => 'p2p-key …'                  the text of its key file (a new one)
+#   address => '198.18.0.2'             where it listens (127.0.0.1)
+#   wrap => ['nsenter', ...]            a command that runs httpd, and with it the runner
+#   environment => { NAME => 'value' }  more of it for httpd, and with it for the runner
 sub new {
     my ($class, %opt) = @_;
-    my $self = bless { %opt, log_at => 0, expected => [] }, $class;
+    my $self = bless { address => '127.0.0.1', wrap => [], environment => {}, %opt, log_at => 0, expected => [] }, $class;
     $self->{dir} //= tempdir('p2p-httpd-XXXXXX', TMPDIR => 1, CLEANUP => 1);
     $self->{port} = free_port();
     $self->{owner} = $$;
     chmod 0755, $self->{dir};
     make_path("$self->{dir}/spool", { mode => 0700, user => user() });
-    $self->{key_file} = write_file("$self->{dir}/secret.key", new_key(), 0600);
+    $self->{key_file} = write_file("$self->{dir}/secret.key", $self->{key} // new_key(), 0600);
     make_certificate("$self->{dir}/tls") if $self->{tls};
     $self->make_passwords if $self->{users};
     $self->write_config;
@@ -154,7 +158,7 @@ sub vhost_lines {
     my $prefix = $self->{prefix} // '';
     my @tls = ('SSLEngine on', "SSLCertificateFile $self->{dir}/tls.pem", "SSLCertificateKeyFile $self->{dir}/tls.key");
     return (
-        "<VirtualHost 127.0.0.1:$self->{port}>",
+        "<VirtualHost $self->{address}:$self->{port}>", "ServerName $self->{address}",
         ($self->{tls} ? @tls : ()),
         ($prefix eq '' ? 'SetHandler p2p' : ()),
         "<Location $prefix/>",
@@ -172,7 +176,7 @@ sub write_config {
         "ServerRoot $dir",  'ServerName 127.0.0.1', "PidFile $dir/httpd.pid", "DefaultRuntimeDir $dir", "ErrorLog $dir/error.log",
         $self->module_lines,
         'LogLevel warn p2p:info', ($> == 0 ? ('User ' . user(), 'Group ' . getgrgid((getpwnam user())[3])) : ()),
-        "Listen 127.0.0.1:$self->{port}", 'StartServers 1', 'ThreadsPerChild 16', 'MinSpareThreads 4', 'MaxSpareThreads 16',
+        "Listen $self->{address}:$self->{port}", 'StartServers 1', 'ThreadsPerChild 16', 'MinSpareThreads 4', 'MaxSpareThreads 16',
         'ServerLimit 2', 'MaxRequestWorkers 32', 'TraceEnable off', 'Timeout 20', 'GracefulShutdownTimeout 2',
         $self->directive_lines, @{ $self->{main} // [] }, $self->vhost_lines,
     );
@@ -231,10 +235,10 @@ sub start {
     $self->{pid} = fork // die "fork: $!\n";
     if (!$self->{pid}) {
         setsid();    # httpd signals its process group when it ends
-        %ENV = (%ENV, preload());
+        %ENV = (%ENV, preload(), %{ $self->{environment} });
         open STDOUT, '>', "$self->{dir}/stdout.log";
         open STDERR, '>&', \*STDOUT;
-        exec $self->command('-DFOREGROUND') or POSIX::_exit(70);
+        exec @{ $self->{wrap} }, $self->command('-DFOREGROUND') or POSIX::_exit(70);
     }
     $self->wait_for(sub { $self->answers }) or die "httpd does not start: " . $self->log_text . $self->output;
     return $self;
@@ -256,7 +260,7 @@ sub output { return read_file("$_[0]{dir}/stdout.log") }
 
 sub answers {
     my ($self) = @_;
-    return 1 if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, Timeout => 1);
+    return 1 if IO::Socket::INET->new(PeerAddr => $self->{address}, PeerPort => $self->{port}, Timeout => 1);
     die 'httpd ended: ' . $self->log_text . $self->output if waitpid($self->{pid}, WNOHANG) == $self->{pid};
     return 0;
 }
@@ -273,7 +277,7 @@ sub wait_for {
     return;
 }
 
-sub url  { my ($self) = @_; return ($self->{tls} ? 'https' : 'http') . "://127.0.0.1:$self->{port}" . ($self->{prefix} // '') }
+sub url  { my ($self) = @_; return ($self->{tls} ? 'https' : 'http') . "://$self->{address}:$self->{port}" . ($self->{prefix} // '') }
 sub port { return $_[0]{port} }
 sub pid  { return $_[0]{pid} }
 sub dir  { return $_[0]{dir} }

@@ -32,9 +32,9 @@ sub _run {
     return $text // '';
 }
 
-# Makes the cluster and its database p2p; start it with start.
+# Makes the cluster and its database p2p; start it with start. address: where it is to be had besides the socket; settings: lines of postgresql.conf.
 sub new {
-    my ($class) = @_;
+    my ($class, %opt) = @_;
     -x "$BIN/initdb" or die "$BIN/initdb is missing: install postgresql-15 (its programs are enough)\n";
     my $dir = tempdir('p2p-pg-XXXXXX', TMPDIR => 1, CLEANUP => 1);
     my $self = bless { dir => $dir, data => "$dir/data", user => _user(), pid => $$ }, $class;
@@ -43,11 +43,15 @@ sub new {
         chmod 0755, $dir;
     }
     $self->_run("$BIN/initdb", '-D', $self->{data}, '-U', 'p2p', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync');
-    my $settings = "listen_addresses = ''\nunix_socket_directories = '$dir'\nfsync = off\nmax_connections = 200\n"
-        . "unix_socket_permissions = 0777\n";
+    my $settings = "listen_addresses = '" . ($opt{address} // '') . "'\nunix_socket_directories = '$dir'\nfsync = off\nmax_connections = 200\n"
+        . "unix_socket_permissions = 0777\n" . ($opt{settings} // '');
     open my $conf, '>>', "$self->{data}/postgresql.conf" or die "$self->{data}: $!";
     print {$conf} $settings;
     close $conf or die $!;
+    return $self if !$opt{address};
+    open my $hba, '>>', "$self->{data}/pg_hba.conf" or die "$self->{data}: $!";
+    print {$hba} "host all all 0.0.0.0/0 trust\n";
+    close $hba or die $!;
     return $self;
 }
 

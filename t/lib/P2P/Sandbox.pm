@@ -19,7 +19,7 @@ sub builddir { return $ENV{P2P_BUILDDIR} || $root }
 
 # start(payers => [{name => 'a', data => [...], directives => ['SandboxOrder type', ...], tls => 1}, ...],
 #       dir => DIR, tls => {cert => FILE, key => FILE}, conf => 'text for the main server', vhost => 'text for each payer')
-# A payer has TLS where it or start() asks for it; without a certificate one is made.
+# A payer has TLS where it or start() asks for it; without a certificate one is made. address: where it is to be had besides 127.0.0.1; its URLs name that.
 sub start {
     my ($class, %arg) = @_;
     my $self = bless {%arg, owner => $$}, $class;
@@ -64,7 +64,8 @@ sub _ports {
 sub _payer_conf {
     my ($self, $payer) = @_;
     my $tls = $payer->{tls};
-    my $text = "Listen 127.0.0.1:$payer->{port}\n<VirtualHost 127.0.0.1:$payer->{port}>\n"
+    my $more = $payer->{address} ? " $payer->{address}:$payer->{port}" : '';
+    my $text = join('', map { "Listen $_\n" } "127.0.0.1:$payer->{port}", split ' ', $more) . "<VirtualHost 127.0.0.1:$payer->{port}$more>\n"
         . "ServerName 127.0.0.1:$payer->{port}\nSetHandler p2p-sandbox\nSandboxPayer $payer->{name}\n";
     $text .= qq(SandboxData "$_"\n) for @{$payer->{data} || []};
     $text .= "$_\n" for @{$payer->{directives} || []};
@@ -163,7 +164,7 @@ sub pid { return $_[0]{pid} }
 sub origin {
     my ($self, $name) = @_;
     my $payer = $self->_payer($name);
-    return ($payer->{tls} ? 'https' : 'http') . "://127.0.0.1:$payer->{port}";
+    return ($payer->{tls} ? 'https' : 'http') . '://' . ($payer->{address} // '127.0.0.1') . ":$payer->{port}";
 }
 
 sub url       { my ($self, $name) = @_; return $self->origin($name) . '/fhir' }
