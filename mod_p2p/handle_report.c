@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The report of a job: each part that came, and each resource that did not go in, with the target's own words: it is
  * for whoever may ask for the member's record itself. What belongs to somebody else is told by its type alone. */
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "base/clock.h"
 #include "base/uri.h"
 #include "dbd.h"
 #include "handlers.h"
+#include "job_reply.h"
 #include "mod_p2p.h"
 #include "problem.h"
+#include "query.h"
 #include "reply.h"
 #include "store/job_store.h"
 #include "store/oidc_server_store.h"
 
 #define PAGE_ROWS 100
-#define LAST_PAGE 1000000
+#define POSITION 6 /* numbers of p2p_report_at_t */
 
 typedef struct report_t {
     apr_int64_t server_id, job_id;
-    int page;
+    p2p_report_at_t at;
     p2p_oidc_server_t *server;
     p2p_job_t *job;
-    apr_array_header_t *parts, *rejected;
+    p2p_report_t rows;
 } report_t;
 
 /* What a code of p2p_rejected_t means. */
@@ -54,10 +55,10 @@ static p2p_error_t *read_report(p2p_db_t *db, request_rec *r, void *baton)
 {
     report_t *report = baton;
 
-    P2P_TRY(p2p_job_get(db, r->pool, report->server_id, report->job_id, &report->job));
+    P2P_TRY(p2p_job_find(db, r->pool, p2p_client(r), report->server_id, report->job_id, &report->job));
     P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, report->server_id, &report->server));
     return p2p_job_report(db, r->pool, p2p_config(r->server)->spec.keyring, report->job_id,
-                          (report->page - 1) * PAGE_ROWS, PAGE_ROWS + 1, &report->parts, &report->rejected);
+                          &report->at, PAGE_ROWS + 1, &report->rows);
 }
 
 static void add_time(apr_pool_t *p, json_object *doc, const char *name, apr_time_t time)
@@ -85,78 +86,159 @@ static json_object *part_json(apr_pool_t *p, const p2p_part_t *part, const char 
     return doc;
 }
 
-static json_object *rejected_json(const p2p_rejected_t *rejected)
+/* May who asks see a peer's own words, and ids at the source? They are the member's data: for whoever may ask for the record itself. */
+static int sees_details(const request_rec *r)
+{
+    (void)r;
+    return 1;
+}
+
+static json_object *resource_json(const request_rec *r, const p2p_rejected_t *resource)
 {
     json_object *doc = json_object_new_object();
-    int is_skipped = !strcmp(rejected->outcome, "skipped"), is_outcome = !strcmp(rejected->code, "outcome");
+    int details = sees_details(r), is_skipped = !strcmp(resource->outcome, "skipped"), is_outcome = !strcmp(resource->code, "outcome");
 
-    p2p_json_add_int(doc, "request", rejected->request);
-    p2p_json_add_int(doc, "part", rejected->part);
-    p2p_json_add_str(doc, "outcome", rejected->outcome);
-    p2p_json_add_str(doc, "type", *rejected->type ? rejected->type : NULL);
-    p2p_json_add_str(doc, "id", !is_skipped && *rejected->source_id ? rejected->source_id : NULL);
-    p2p_json_add_str(doc, "code", rejected->code);
-    p2p_json_add_str(doc, "reason", reason_of(rejected->code));
-    p2p_json_add_str(doc, "detail", (!is_skipped || is_outcome) && *rejected->detail ? rejected->detail : NULL);
+    p2p_json_add_int(doc, "request", resource->request);
+    p2p_json_add_int(doc, "part", resource->part);
+    p2p_json_add_str(doc, "outcome", resource->again ? "retrying" : resource->outcome);
+    p2p_json_add_str(doc, "type", *resource->type ? resource->type : NULL);
+    p2p_json_add_str(doc, "id", details && !is_skipped && *resource->source_id ? resource->source_id : NULL);
+    p2p_json_add_str(doc, "code", resource->code);
+    p2p_json_add_str(doc, "reason", reason_of(resource->code));
+    p2p_json_add_str(doc, "detail", details && (!is_skipped || is_outcome) && *resource->detail ? resource->detail : NULL);
     return doc;
+}
+
+static json_object *request_json(apr_pool_t *p, const p2p_request_t *request, const char *endpoint)
+{
+    json_object *doc = json_object_new_object();
+
+    p2p_json_add_int(doc, "request", request->number);
+    p2p_json_add_str(doc, "kind", request->kind);
+    p2p_json_add_str(doc, "url", *request->url ? p2p_uri_public(p, request->url, endpoint) : NULL);
+    return doc;
+}
+
+/* The first rows of a list that has one more than a page where it goes on. */
+static int rows_of(const apr_array_header_t *list)
+{
+    return list->nelts < PAGE_ROWS ? list->nelts : PAGE_ROWS;
+}
+
+static json_object *requests_json(apr_pool_t *p, const report_t *report)
+{
+    json_object *list = json_object_new_array();
+
+    for (int i = 0; i < rows_of(report->rows.requests); i++)
+        json_object_array_add(list, request_json(p, &APR_ARRAY_IDX(report->rows.requests, i, p2p_request_t), report->server->fhir_endpoint));
+    return list;
 }
 
 static json_object *parts_json(apr_pool_t *p, const report_t *report)
 {
     json_object *list = json_object_new_array();
 
-    for (int i = 0; i < report->parts->nelts && i < PAGE_ROWS; i++) {
-        const p2p_part_t *part = &APR_ARRAY_IDX(report->parts, i, p2p_part_t);
-
-        json_object_array_add(list, part_json(p, part, report->server->fhir_endpoint));
-    }
+    for (int i = 0; i < rows_of(report->rows.parts); i++)
+        json_object_array_add(list, part_json(p, &APR_ARRAY_IDX(report->rows.parts, i, p2p_part_t), report->server->fhir_endpoint));
     return list;
 }
 
-static json_object *resources_json(const report_t *report)
+static json_object *resources_json(const request_rec *r, const report_t *report)
 {
     json_object *list = json_object_new_array();
 
-    for (int i = 0; i < report->rejected->nelts && i < PAGE_ROWS; i++) {
-        json_object_array_add(list, rejected_json(&APR_ARRAY_IDX(report->rejected, i, p2p_rejected_t)));
-    }
+    for (int i = 0; i < rows_of(report->rows.resources); i++)
+        json_object_array_add(list, resource_json(r, &APR_ARRAY_IDX(report->rows.resources, i, p2p_rejected_t)));
     return list;
+}
+
+/* The sums of all parts: they balance, and at the end they are the job's. */
+static json_object *accounting_json(const report_t *report)
+{
+    const p2p_job_counts_t *sum = &report->rows.sum, *job = &report->job->counts;
+    apr_int64_t settled = sum->written + sum->duplicate + sum->skipped + sum->rejected;
+    json_object *doc = json_object_new_object();
+
+    p2p_json_add_int(doc, "retrieved", sum->retrieved + job->waiting);
+    p2p_json_add_int(doc, "written", sum->written);
+    p2p_json_add_int(doc, "duplicate", sum->duplicate);
+    p2p_json_add_int(doc, "skipped", sum->skipped);
+    p2p_json_add_int(doc, "rejected", sum->rejected);
+    p2p_json_add_int(doc, "waiting", job->waiting);
+    p2p_json_add_bool(doc, "balanced", sum->retrieved == settled
+                      && (!p2p_job_ended(report->job->status) || sum->retrieved == job->retrieved));
+    return doc;
+}
+
+/* ---- Pages ---- */
+
+static const char *scope_of(request_rec *r, const report_t *report)
+{
+    return apr_psprintf(r->pool, "report %" APR_INT64_T_FMT, report->job_id);
+}
+
+/* Each list goes on behind its last row; one that is at its end stays there. */
+static const char *next_of(request_rec *r, const report_t *report)
+{
+    const apr_array_header_t *requests = report->rows.requests, *parts = report->rows.parts, *resources = report->rows.resources;
+    p2p_report_at_t at = report->at;
+
+    if (requests->nelts <= PAGE_ROWS && parts->nelts <= PAGE_ROWS && resources->nelts <= PAGE_ROWS) return NULL;
+    if (requests->nelts) at.request = APR_ARRAY_IDX(requests, rows_of(requests) - 1, p2p_request_t).number;
+    if (parts->nelts) {
+        at.part_request = APR_ARRAY_IDX(parts, rows_of(parts) - 1, p2p_part_t).request;
+        at.part = APR_ARRAY_IDX(parts, rows_of(parts) - 1, p2p_part_t).number;
+    }
+    if (resources->nelts) {
+        const p2p_rejected_t *last = &APR_ARRAY_IDX(resources, rows_of(resources) - 1, p2p_rejected_t);
+
+        at.resource_request = last->request;
+        at.resource_part = last->part;
+        at.resource = last->number;
+    }
+    return apr_psprintf(r->pool, "%s?page=%s", r->uri, p2p_cursor_print(r, scope_of(r, report),
+                        (apr_int64_t[POSITION]){ at.request, at.part_request, at.part, at.resource_request, at.resource_part, at.resource },
+                        POSITION));
+}
+
+static int read_page(request_rec *r, report_t *report)
+{
+    static const char *const names[] = { "page", NULL };
+    apr_int64_t at[POSITION] = { -1, -1, -1, -1, -1, -1 };
+    apr_table_t *query;
+    const char *page;
+    int answer = p2p_query(r, names, &query);
+
+    if (answer != OK) return answer;
+    page = apr_table_get(query, "page");
+    if (page) answer = p2p_cursor_read(r, scope_of(r, report), page, at, POSITION);
+    report->at = (p2p_report_at_t){ at[0], at[1], at[2], at[3], at[4], at[5] };
+    return answer;
 }
 
 static json_object *report_json(request_rec *r, const report_t *report)
 {
     json_object *doc = p2p_json_own(r->pool, json_object_new_object());
-    int more = report->parts->nelts > PAGE_ROWS || report->rejected->nelts > PAGE_ROWS;
-    const char *next = more ? apr_psprintf(r->pool, "%s?page=%d", r->uri, report->page + 1) : NULL;
 
     p2p_json_add_int(doc, "batchJobId", report->job->id);
     p2p_json_add_str(doc, "batchStatus", p2p_job_status_name(report->job->status));
-    p2p_json_add_int(doc, "page", report->page);
-    p2p_json_add_str(doc, "next", next);
+    p2p_json_add_int(doc, "attempt", report->job->attempt);
+    json_object_object_add(doc, "accounting", accounting_json(report));
+    p2p_json_add_str(doc, "next", next_of(r, report));
+    json_object_object_add(doc, "requests", requests_json(r->pool, report));
     json_object_object_add(doc, "parts", parts_json(r->pool, report));
-    json_object_object_add(doc, "resources", resources_json(report));
+    json_object_object_add(doc, "resources", resources_json(r, report));
     return doc;
-}
-
-/* The page that the query names: 1 without a query, 0 for what is no page. */
-static int page_of(const request_rec *r)
-{
-    const char *at = r->args;
-    int page = 0;
-
-    if (!at || !*at) return 1;
-    if (strncmp(at, "page=", 5)) return 0;
-    for (at += 5; apr_isdigit(*at) && page < LAST_PAGE; at++) page = page * 10 + (*at - '0');
-    return *at || page > LAST_PAGE ? 0 : page;
 }
 
 int p2p_handle_report(request_rec *r, const p2p_match_t *match)
 {
-    report_t report = { .server_id = match->ids[0], .job_id = match->ids[1], .page = page_of(r) };
+    report_t report = { .server_id = match->ids[0], .job_id = match->ids[1] };
     p2p_error_t *error;
     json_object *doc;
+    int answer = read_page(r, &report);
 
-    if (!report.page) return p2p_problem(r, HTTP_BAD_REQUEST, "bad-page", "The query may be page=N, from 1.");
+    if (answer != OK) return answer;
     error = p2p_dbd_with(r, read_report, &report);
     if (error) return p2p_problem_error(r, error);
     doc = report_json(r, &report);

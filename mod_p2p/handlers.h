@@ -10,14 +10,23 @@
 int p2p_handle_oidc_servers(request_rec *r, const p2p_match_t *match);
 int p2p_handle_oidc_server(request_rec *r, const p2p_match_t *match);
 
-/* POST /api/oidc_servers/{id}/batch_job: enqueues an exchange and wakes the runners; 202. */
+/* GET /api/oidc_servers/{id}/batch_job?status=&page=: the caller's jobs, newest first, 50 a page. */
+int p2p_handle_jobs(request_rec *r, const p2p_match_t *match);
+
+/* POST /api/oidc_servers/{id}/batch_job: enqueues an exchange, once for an Idempotency-Key, and wakes the runners; 202. */
 int p2p_handle_job_post(request_rec *r, const p2p_match_t *match);
 
 /* GET /api/oidc_servers/{id}/batch_job/{id}. */
 int p2p_handle_job(request_rec *r, const p2p_match_t *match);
 
-/* GET …/batch_job/{id}/report?page=N: parts and resources that were rejected or skipped, 100 of each a page,
- * pages from 1. */
+/* DELETE …/batch_job/{id}: stops it; 200 where it is STOPPED, 202 where it is STOPPING. */
+int p2p_handle_job_stop(request_rec *r, const p2p_match_t *match);
+
+/* POST …/batch_job/{id}/restart, with new tokens in a body or without: queues it again and wakes the runners; 202. */
+int p2p_handle_job_restart(request_rec *r, const p2p_match_t *match);
+
+/* GET …/batch_job/{id}/report?page=: requests, parts and resources that were rejected or skipped, 100 of each a
+ * page, and the sums of all. */
 int p2p_handle_report(request_rec *r, const p2p_match_t *match);
 
 /* GET /health: 200 where the database answers and has a schema that this program serves. */

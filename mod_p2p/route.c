@@ -19,8 +19,11 @@ static const struct {
 } routes[] = {
     { "/api/oidc_servers", M_GET, p2p_handle_oidc_servers },
     { "/api/oidc_servers/{id}", M_GET, p2p_handle_oidc_server },
+    { "/api/oidc_servers/{id}/batch_job", M_GET, p2p_handle_jobs },
     { "/api/oidc_servers/{id}/batch_job", M_POST, p2p_handle_job_post },
     { "/api/oidc_servers/{id}/batch_job/{id}", M_GET, p2p_handle_job },
+    { "/api/oidc_servers/{id}/batch_job/{id}", M_DELETE, p2p_handle_job_stop },
+    { "/api/oidc_servers/{id}/batch_job/{id}/restart", M_POST, p2p_handle_job_restart },
     { "/api/oidc_servers/{id}/batch_job/{id}/report", M_GET, p2p_handle_report },
     { "/health", M_GET, p2p_handle_health },
 };
@@ -69,7 +72,7 @@ static const char *path_of(const request_rec *r)
 /* Adds the method of a route to what its path allows. */
 static const char *allow_more(apr_pool_t *p, const char *allow, int method)
 {
-    const char *name = method == M_GET ? "GET, HEAD" : "POST";
+    const char *name = method == M_GET ? "GET, HEAD" : method == M_DELETE ? "DELETE" : "POST";
 
     return allow ? apr_pstrcat(p, allow, ", ", name, NULL) : name;
 }

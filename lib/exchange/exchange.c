@@ -1,67 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One job: makes the stages, hands on from one to the next, and sees when it is over. */
-#include "exchange/exchange.h"
+#include "exchange/stages.h"
 
 #include <string.h>
 
 #include <apr_strings.h>
 
-#include "exchange/land.h"
-#include "exchange/plan.h"
-#include "exchange/prepare.h"
-#include "exchange/pull.h"
-#include "exchange/push.h"
-#include "exchange/receive.h"
-#include "exchange/sequence.h"
 #include "store/oidc_server_store.h"
 
-#define BACKLOG_SHARE 128                      /* of P2PMemory: what one job may have received and not looked at */
-#define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool, with what parts keep */
-#define WAITING_LEAST 64                       /* so much of it, whatever other jobs have */
-#define PUSH_SHARE 2                           /* and what push may hold before it gets more */
 #define DRAIN_TIME apr_time_from_sec(10)       /* for what is under way at the target when a job cannot go on */
 #define DRAIN_LOOK apr_time_from_msec(50)
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
 #define REST_AFTER apr_time_from_sec(60)       /* a job that waits for longer gives its slot back */
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
-
-typedef enum { PREPARING, RUNNING, DRAINING, ENDING, ENDED } phase_t;
-
-struct p2p_exchange_t {
-    p2p_exchange_context_t *context;
-    p2p_job_t job;
-    apr_pool_t *pool, *stages; /* stages dies first: transfers are cancelled with it */
-    void (*ended)(void *baton);
-    void *baton;
-    phase_t phase;
-    p2p_oidc_server_t *server;
-    p2p_job_order_t order;
-    apr_array_header_t *requests;
-    int followed;              /* resources fetched because something refers to them */
-    p2p_trouble_t source_trouble, target_trouble;
-    p2p_token_t *token;
-    p2p_mapper_t *mapper;
-    p2p_ids_t *ids;            /* NULL: we choose the ids */
-    p2p_seen_t seen;
-    p2p_prepare_t *prepare;
-    p2p_push_t *push;
-    p2p_sequence_t *sequence;
-    p2p_land_t *land;
-    p2p_receive_t *receive;
-    p2p_pull_t *pull;
-    p2p_http_timer_t *kick;
-    int kicked_now;            /* kick comes without delay */
-    p2p_job_counts_t partial;  /* of parts that have not landed when the job ends */
-    apr_time_t drain_until;    /* monotonic */
-    apr_interval_time_t rest;  /* it gives its slot back for so long; 0: it comes to its end */
-    apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
-    const p2p_error_t *error;  /* what ends the job */
-    int stopping, closed;
-    int is_closed; /* while draining: the open parts have got their Provenance */
-    int has_run;   /* something may have been written */
-    apr_int64_t memory;        /* what this job adds to context->memory_used */
-    p2p_log_t log;             /* context's, with the job's number before each line */
-};
 
 static void pump(void *baton);
 static void begin(p2p_exchange_t *x);
@@ -89,147 +40,26 @@ static void kick_after(p2p_exchange_t *x, apr_interval_time_t delay)
     x->kick = x->context->http->after(x->context->http, delay, pump, x);
 }
 
-static void kick(void *baton)
+void p2p_exchange_kick(void *baton)
 {
     p2p_exchange_t *x = baton;
 
     if (x->phase < ENDING) kick_after(x, 0);
 }
 
-static void fail(void *baton, const p2p_error_t *error)
+void p2p_exchange_fail(void *baton, const p2p_error_t *error)
 {
     p2p_exchange_t *x = baton;
 
     if (!x->error) x->error = p2p_error_copy(x->pool, error);
-    kick(x);
-}
-
-/* ---- The stages' words to each other ---- */
-
-/* Bytes that go to the target without anything that is yet to be read. */
-static apr_int64_t moving(const p2p_exchange_t *x)
-{
-    return (apr_int64_t)(p2p_sequence_backlog(x->sequence) + p2p_push_bytes(x->push));
-}
-
-/* A job that has nothing to move is never full: what its resources wait for may be what it would read next. */
-static int is_full(void *baton)
-{
-    const p2p_exchange_t *x = baton;
-    const p2p_exchange_context_t *context = x->context;
-    apr_int64_t waiting = (apr_int64_t)p2p_sequence_waiting(x->sequence), moves = moving(x);
-
-    if ((apr_int64_t)p2p_sequence_backlog(x->sequence) > context->spec->memory / BACKLOG_SHARE || p2p_sequence_is_over(x->sequence)) return 1;
-    return moves > 0 && context->memory_used - x->memory + waiting + moves + p2p_reading_held(context->reading) > context->spec->memory;
-}
-
-/* What may wait in memory: a share, less where other jobs have taken theirs, but always some. What is kept of parts that have not landed
- * counts as well: where that is too much, what holds them up is written open. */
-static apr_size_t allowance(void *baton)
-{
-    const p2p_exchange_t *x = baton;
-    apr_int64_t memory = x->context->spec->memory, most = memory / WAITING_SHARE;
-    apr_int64_t left = memory / 4 * 3 - (x->context->memory_used - x->memory), parts = p2p_land_bytes(x->land);
-
-    if (left < most) most = left;
-    if (most < memory / WAITING_LEAST) most = memory / WAITING_LEAST;
-    return most > parts ? (apr_size_t)(most - parts) : 0;
-}
-
-static void on_written(void *baton, p2p_resource_t *resource, const char *version)
-{
-    p2p_exchange_t *x = baton;
-
-    if (!resource->key) p2p_land_provenance_written(resource->landing);
-    else {
-        p2p_seen_set(&x->seen, resource->key, resource->open ? P2P_SEEN_OPEN : P2P_SEEN_WRITTEN);
-        if (!resource->first) p2p_land_written(resource->landing, resource, version);
-        p2p_sequence_settled(x->sequence, resource->key);
-        p2p_receive_settled(x->receive, resource->key);
-    }
-    p2p_resource_free(resource);
-    kick(x);
-}
-
-static void on_refused(void *baton, p2p_resource_t *resource, int status, const char *outcome)
-{
-    p2p_exchange_t *x = baton;
-
-    if (!resource->key) {
-        fail(x, p2p_error_detail(x->pool, p2p_error_make(x->pool, P2P_E_REFUSED, "provenance-refused",
-             "the target answered %d to the Provenance of a part", status), outcome));
-    } else {
-        int is_there = p2p_seen_state(&x->seen, resource->key) == P2P_SEEN_AGAIN; /* as it was written open */
-
-        p2p_seen_set(&x->seen, resource->key, is_there ? P2P_SEEN_WRITTEN : P2P_SEEN_GONE);
-        if (!resource->first) p2p_land_rejected(resource->landing, resource, outcome);
-        p2p_sequence_settled(x->sequence, resource->key);
-        p2p_receive_settled(x->receive, resource->key);
-    }
-    p2p_resource_free(resource);
-    kick(x);
-}
-
-static void on_foreign(void *baton, p2p_resource_t *resource)
-{
-    (void)baton;
-    p2p_land_turned_out_foreign(resource->landing, resource);
-    p2p_resource_free(resource);
-}
-
-static p2p_error_t *on_entry(void *baton, p2p_landing_t *landing, const p2p_bundle_entry_t *entry)
-{
-    p2p_exchange_t *x = baton;
-
-    return p2p_receive_entry(x->receive, landing, entry);
-}
-
-/* ---- Making the stages ---- */
-
-static void make_push(p2p_exchange_t *x)
-{
-    const p2p_spec_t *spec = x->context->spec;
-    p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, spec->target_connections,
-                               spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
-                               &x->target_trouble, on_written, on_refused, fail, kick, x, (apr_uint64_t)x->job.id, x->ids, spec->batch};
-
-    x->push = p2p_push_make(x->stages, &set);
-}
-
-static void make_sequence(p2p_exchange_t *x)
-{
-    const p2p_spec_t *spec = x->context->spec;
-    p2p_sequence_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved,
-                                   spec->batch, x->context->spool, (apr_size_t)(spec->memory / WAITING_SHARE), allowance,
-                                   (apr_uint64_t)(spec->memory / PUSH_SHARE), &x->log, fail, on_foreign, x};
-
-    x->sequence = p2p_sequence_make(x->stages, &set);
-}
-
-static void make_land(p2p_exchange_t *x)
-{
-    p2p_land_settings_t set = {x->context->db, x->context->spec->keyring, x->context->clock, &x->log, &x->job,
-                               x->context->owner, x->push, x->mapper, &x->seen, p2p_prepare_organization(x->prepare),
-                               x->context->spec->versioned_references, x->ids != NULL, fail, x};
-
-    x->land = p2p_land_make(x->stages, &set);
-}
-
-static void make_pull(p2p_exchange_t *x)
-{
-    p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, &x->source_trouble,
-                               {x->server->fhir_endpoint, x->context->spec->origins, p2p_mapper_bases(x->mapper)},
-                               x->context->spec->source_connections, x->land, on_entry, is_full, kick, fail, x, (apr_uint64_t)x->job.id,
-                               x->context->reading};
-
-    x->pull = p2p_pull_make(x->stages, &set);
+    p2p_exchange_kick(x);
 }
 
 /* ---- What is to be fetched ---- */
 
 static void plan(p2p_exchange_t *x)
 {
-    p2p_plan_settings_t set = {x->pull, x->land, x->sequence, x->order.source_patient};
+    p2p_plan_settings_t set = {x->pull, x->letters, x->land, x->sequence, x->order.source_patient};
 
     x->followed = p2p_plan(x->pool, &set, x->requests);
 }
@@ -249,7 +79,7 @@ static void resolve_waiting(p2p_exchange_t *x)
     int left;
 
     if (x->closed) {
-        fail(x, p2p_error_make(x->pool, P2P_E_INTERNAL, "order-stuck", "resources wait for each other without end; report this"));
+        p2p_exchange_fail(x, p2p_error_make(x->pool, P2P_E_INTERNAL, "order-stuck", "resources wait for each other without end; report this"));
         return;
     }
     apr_pool_create(&p, x->pool);
@@ -260,7 +90,7 @@ static void resolve_waiting(p2p_exchange_t *x)
         p2p_sequence_close(x->sequence);
     }
     apr_pool_destroy(p);
-    kick(x);
+    p2p_exchange_kick(x);
 }
 
 /* ---- The end ---- */
@@ -281,7 +111,7 @@ static apr_interval_time_t trouble_lasting(const p2p_exchange_t *x)
 static void finish(void *baton)
 {
     p2p_exchange_t *x = baton;
-    p2p_job_ending_t ending = {x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED, x->error, x->partial,
+    p2p_job_ending_t ending = {x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED, x->error,
                                !x->has_run && x->job.epoch == 1};
     apr_pool_t *p;
     p2p_error_t *error;
@@ -358,7 +188,7 @@ static void drain(p2p_exchange_t *x)
     x->drain_until = monotonic(x) + DRAIN_TIME;
     p2p_pull_stop(x->pull);
     p2p_push_drain(x->push);
-    kick(x);
+    p2p_exchange_kick(x);
 }
 
 /* What was written of parts that will not land gets its Provenance, too, as far as the target takes it. */
@@ -373,7 +203,7 @@ static void go_on_draining(p2p_exchange_t *x)
         p2p_push_drain(x->push); /* of parts that have come to their end meanwhile: it is made anew with the others */
         p2p_land_close(x->land);
         p2p_push_close(x->push);
-        kick(x);
+        p2p_exchange_kick(x);
     } else end(x);
 }
 
@@ -386,7 +216,7 @@ static apr_time_t waits_until(const p2p_exchange_t *x)
 
     if (x->error || x->stopping || p2p_exchange_busy(x)) return 0;
     if (x->phase == PREPARING) return x->source_trouble.asks_at ? x->source_trouble.asks_at : x->target_trouble.asks_at;
-    if (x->phase != RUNNING || p2p_sequence_has_work(x->sequence)) return 0;
+    if (x->phase != RUNNING || p2p_sequence_has_work(x->sequence) || !p2p_letters_is_idle(x->letters)) return 0;
     source = p2p_pull_waits_until(x->pull);
     target = p2p_push_waits_until(x->push);
     return source == APR_INT64_MAX && target == source ? 0 : source < target ? source : target;
@@ -429,22 +259,36 @@ static void flush_landed(p2p_exchange_t *x, int now)
     p2p_trouble_landed(&x->target_trouble);
 }
 
-static void measure(p2p_exchange_t *x)
+/* Dead letters come as soon as there is room for them. */
+static void read_letters(p2p_exchange_t *x)
 {
-    apr_int64_t memory = (apr_int64_t)p2p_sequence_waiting(x->sequence) + moving(x) + p2p_land_bytes(x->land);
+    apr_pool_t *p;
+    p2p_error_t *error;
+    int told;
 
-    x->context->memory_used += memory - x->memory;
-    x->memory = memory;
+    apr_pool_create(&p, x->pool);
+    error = p2p_letters_run(x->letters, p, &told);
+    if (error && error->kind == P2P_E_UNAVAILABLE) kick_after(x, DATABASE_AGAIN);
+    else if (error) p2p_exchange_fail(x, error);
+    else if (told) p2p_exchange_kick(x);
+    apr_pool_destroy(p);
+}
+
+/* Is nothing more to be received, as far as is known? */
+static int is_received(const p2p_exchange_t *x)
+{
+    return p2p_pull_is_idle(x->pull) && p2p_letters_is_idle(x->letters);
 }
 
 static void run(p2p_exchange_t *x)
 {
     p2p_sequence_run(x->sequence);
     if (!p2p_sequence_has_work(x->sequence)) p2p_push_flush(x->push);
-    measure(x);
+    p2p_stages_measure(x);
     if (x->error) return;
     p2p_pull_run(x->pull);
-    if (!p2p_pull_is_idle(x->pull) || p2p_sequence_has_work(x->sequence) || !p2p_push_is_idle(x->push)) {
+    read_letters(x);
+    if (!is_received(x) || p2p_sequence_has_work(x->sequence) || !p2p_push_is_idle(x->push)) {
         flush_landed(x, 0);
         return;
     }
@@ -464,10 +308,10 @@ static void pump(void *baton)
     if (x->phase == ENDED) return;
     if (x->phase == ENDING) finish(x);
     else if (x->phase == DRAINING) go_on_draining(x);
+    else if (!x->prepare && !x->error) begin(x);
     else if ((x->error || x->stopping) && x->phase == RUNNING && !(x->error && x->error->kind == P2P_E_LOST)) drain(x);
     else if (x->error || x->stopping) end(x);
     else if (x->phase == RUNNING) run(x);
-    else if (!x->prepare) begin(x);
 }
 
 /* ---- The beginning ---- */
@@ -478,18 +322,14 @@ static void on_prepared(void *baton, const p2p_error_t *error)
 
     if (x->phase != PREPARING) return;
     if (error) {
-        fail(x, error);
+        p2p_exchange_fail(x, error);
         return;
     }
     x->phase = RUNNING;
     x->has_run = 1;
-    make_push(x);
-    make_sequence(x);
-    make_land(x);
-    x->receive = p2p_receive_make(x->stages, x->mapper, &x->seen, x->sequence);
-    make_pull(x);
+    p2p_stages_make(x);
     plan(x);
-    kick(x);
+    p2p_exchange_kick(x);
 }
 
 static p2p_error_t *on_member(void *baton, const char *patient)
@@ -540,9 +380,11 @@ static void begin(p2p_exchange_t *x)
 {
     p2p_error_t *error = load(x);
 
-    if (!error) prepare(x);
-    else if (error->kind == P2P_E_UNAVAILABLE) kick_after(x, DATABASE_AGAIN);
-    else fail(x, error);
+    if (!error) {
+        prepare(x);
+        if (x->stopping) p2p_exchange_kick(x); /* somebody wanted it stopped, and its runner is gone: only its Task is told */
+    } else if (error->kind == P2P_E_UNAVAILABLE) kick_after(x, DATABASE_AGAIN);
+    else p2p_exchange_fail(x, error);
 }
 
 p2p_exchange_t *p2p_exchange_begin(p2p_exchange_context_t *context, const p2p_job_t *job, void (*ended)(void *baton),
@@ -558,6 +400,7 @@ p2p_exchange_t *p2p_exchange_begin(p2p_exchange_context_t *context, const p2p_jo
     x->context = context;
     x->source_trouble = x->target_trouble = (p2p_trouble_t){.clock = context->clock, .lasts = apr_time_from_sec(context->spec->retry_for)};
     x->job = *job;
+    x->stopping = job->status == P2P_JOB_STOPPING;
     x->log = (p2p_log_t){context->log->level, write_for_job, x};
     x->ended = ended;
     x->baton = baton;
@@ -585,10 +428,10 @@ void p2p_exchange_tick(p2p_exchange_t *exchange)
     error = p2p_job_progress(exchange->context->db, p, &exchange->job, exchange->context->owner,
                              exchange->land ? p2p_land_waiting(exchange->land) : 0, &stopping);
     if (!error && exchange->prepare) error = p2p_prepare_save_task(exchange->prepare, p);
-    if (error && error->kind != P2P_E_UNAVAILABLE) fail(exchange, error);
+    if (error && error->kind != P2P_E_UNAVAILABLE) p2p_exchange_fail(exchange, error);
     if (!error && stopping && !exchange->stopping) {
         exchange->stopping = 1;
-        kick(exchange);
+        p2p_exchange_kick(exchange);
     }
     if (!error) look_whether_to_rest(exchange, waits_until(exchange));
     apr_pool_destroy(p);

@@ -47,6 +47,11 @@ p2p_landing_t *p2p_land_begin(p2p_land_t *land, int request, int number, const c
     return landing;
 }
 
+void p2p_land_letters(p2p_landing_t *landing)
+{
+    landing->part.letters = 1;
+}
+
 void p2p_land_again(p2p_landing_t *landing)
 {
     apr_int64_t kept = (apr_int64_t)(landing->held.len / sizeof(p2p_held_t)) + landing->superseded;
@@ -253,7 +258,8 @@ int p2p_land_is_fruitful(const p2p_landing_t *landing)
 
 void p2p_land_unmappable(p2p_landing_t *landing, const p2p_error_t *why, const char *body, apr_size_t len)
 {
-    p2p_rejected_t row = {0, 0, "rejected", "", "", why->code, why->sentence, body, len};
+    p2p_rejected_t row = {.outcome = "rejected", .type = "", .source_id = "", .code = why->code, .detail = why->sentence,
+                          .body = body, .body_len = len};
 
     count_received(landing);
     landing->part.rejected++;
@@ -273,8 +279,8 @@ void p2p_land_written(p2p_landing_t *landing, const p2p_resource_t *resource, co
 
 void p2p_land_rejected(p2p_landing_t *landing, const p2p_resource_t *resource, const char *outcome)
 {
-    p2p_rejected_t row = {0, 0, "rejected", type_of(landing, resource), resource->source_id, "refused", outcome,
-                          resource->bytes, resource->len};
+    p2p_rejected_t row = {.outcome = "rejected", .type = type_of(landing, resource), .source_id = resource->source_id,
+                          .code = "refused", .detail = outcome, .body = resource->bytes, .body_len = resource->len};
 
     landing->part.rejected++;
     landing->refused++;
@@ -294,7 +300,8 @@ void p2p_land_superseded(p2p_landing_t *landing, const p2p_resource_t *resource)
 
 void p2p_land_turned_out_foreign(p2p_landing_t *landing, const p2p_resource_t *resource)
 {
-    p2p_rejected_t row = {0, 0, "skipped", type_of(landing, resource), resource->source_id, "other-patient", "", NULL, 0};
+    p2p_rejected_t row = {.outcome = "skipped", .type = type_of(landing, resource), .source_id = resource->source_id,
+                          .code = "other-patient", .detail = ""};
 
     landing->part.skipped++;
     landing->foreign++;

@@ -38,6 +38,9 @@ p2p_land_t *p2p_land_make(apr_pool_t *p, const p2p_land_settings_t *settings);
 /* A part is to be fetched. request is new for the database where it came to be while running (kind "read"), else NULL. */
 p2p_landing_t *p2p_land_begin(p2p_land_t *land, int request, int number, const char *url, const char *new_request_kind);
 
+/* Its resources come from rows of resources that were rejected before, which go when it lands. */
+void p2p_land_letters(p2p_landing_t *landing);
+
 /* It is fetched again from its beginning: what was received stays, the rest is counted anew. */
 void p2p_land_again(p2p_landing_t *landing);
 

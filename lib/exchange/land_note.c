@@ -104,11 +104,22 @@ static void add_rows(note_t *note, const p2p_rows_of_report_t *rows)
     for (i = 0; i < rows->count; i++) APR_ARRAY_PUSH(note->rejected, p2p_rejected_t *) = &rows->row[i];
 }
 
-static void add_landing(note_t *note, p2p_landing_t *landing, apr_pool_t *p)
+/* A part that is under way counts nothing: its numbers are the job's `waiting`. */
+static p2p_part_t *without_counts(const p2p_part_t *part, apr_pool_t *p)
 {
+    p2p_part_t *bare = apr_pmemdup(p, part, sizeof *part);
+
+    bare->retrieved = bare->written = bare->duplicate = bare->skipped = bare->rejected = 0;
+    return bare;
+}
+
+static void add_landing(note_t *note, p2p_landing_t *landing, int at_end, apr_pool_t *p)
+{
+    int counts = at_end || landing->part.landed;
+
     add_request(note, landing, p);
     landing->part.held = landing->part.landed ? print_held(landing, p) : "";
-    APR_ARRAY_PUSH(note->parts, p2p_part_t *) = &landing->part;
+    APR_ARRAY_PUSH(note->parts, p2p_part_t *) = counts ? &landing->part : without_counts(&landing->part, p);
     if (!landing->part.landed) return;
     add_rows(note, &landing->attempt);
     add_rows(note, &landing->settled);
@@ -143,9 +154,9 @@ static void flush(p2p_land_t *land, int all)
     note.parts = apr_array_make(p, 16, sizeof(p2p_part_t *));
     note.requests = apr_array_make(p, 4, sizeof(p2p_request_t *));
     note.rejected = apr_array_make(p, 4, sizeof(p2p_rejected_t *));
-    for (landing = land->landed; landing; landing = landing->next) add_landing(&note, landing, p);
+    for (landing = land->landed; landing; landing = landing->next) add_landing(&note, landing, all, p);
     for (landing = land->open; landing; landing = landing->next) {
-        if (all || !landing->noted) add_landing(&note, landing, p);
+        if (all || !landing->noted) add_landing(&note, landing, all, p);
     }
     error = p2p_job_note_parts(land->set.db, p, land->set.keyring, land->set.job, land->set.owner, note.parts, note.requests,
                                note.rejected);

@@ -69,6 +69,19 @@ static void tell(const plan_t *plan, const p2p_request_t *request)
     p2p_pull_know(plan->set->pull, request->kind, request->number, p2p_job_order_url(plan->pool, request->url, plan->set->source_patient), landed);
 }
 
+/* Resources that were rejected before: nothing of them is fetched. */
+static void plan_letters(const plan_t *plan, const p2p_request_t *request)
+{
+    int i;
+
+    for (i = 0; i < request->parts->nelts; i++) {
+        const p2p_part_t *part = &APR_ARRAY_IDX(request->parts, i, p2p_part_t);
+
+        if (part->landed) p2p_land_recall(plan->set->land, part, recall_name, plan->set->sequence);
+        else p2p_letters_add(plan->set->letters, request->number, part->number, part->url);
+    }
+}
+
 int p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array_header_t *requests)
 {
     plan_t plan = {p, settings};
@@ -78,7 +91,8 @@ int p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array
     for (i = 0; i < requests->nelts; i++) {
         const p2p_request_t *request = &APR_ARRAY_IDX(requests, i, p2p_request_t);
 
-        for (number = 0; plan_part(&plan, request, number); number++) continue;
+        if (strcmp(request->kind, "dead-letters") == 0) plan_letters(&plan, request);
+        else for (number = 0; plan_part(&plan, request, number); number++) continue;
         if (strcmp(request->kind, "read") == 0) followed++;
     }
     return followed;

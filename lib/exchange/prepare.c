@@ -405,6 +405,7 @@ p2p_prepare_t *p2p_prepare_begin(apr_pool_t *p, const p2p_prepare_settings_t *se
     prepare->derived_organization = prepare->organization;
     if (!settings->ids) prepare->task_id = p2p_id_derive(p, p2p_id_deriver_make(p, settings->job->uuid), "Task", "job");
     else if (*settings->job->task_id) prepare->task_id = apr_pstrdup(p, settings->job->task_id);
+    prepare->has_task = prepare->task_saved = *settings->job->task_id != '\0'; /* of an earlier attempt, or of another runner's */
     prepare->step = -1;
     next_step(prepare);
     return prepare;

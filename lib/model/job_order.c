@@ -273,3 +273,17 @@ void p2p_job_order_read(apr_pool_t *p, json_object *doc, const p2p_oidc_server_t
     }
     if (target) read_target(&reader, target);
 }
+
+void p2p_job_order_tokens(apr_pool_t *p, json_object *doc, const char **access_token, const char **refresh_token,
+                          apr_array_header_t *errors)
+{
+    reader_t reader = {.p = p, .errors = errors};
+    json_object *source = NULL;
+
+    *access_token = *refresh_token = "";
+    if (!json_object_object_get_ex(doc, "sourcePayer", &source)) return;
+    source = payer(&reader, doc, "sourcePayer");
+    if (!source) return;
+    *access_token = token(&reader, source, "oidcToken");
+    *refresh_token = token(&reader, source, "oidcRefreshToken");
+}

@@ -22,6 +22,11 @@ typedef struct p2p_job_order_t {
 void p2p_job_order_read(apr_pool_t *p, json_object *doc, const p2p_oidc_server_t *server, p2p_job_order_t *order,
                         apr_array_header_t *errors);
 
+/* Reads the tokens alone, out of a body that brings nothing else: sourcePayer.oidcToken and sourcePayer.oidcRefreshToken, "" where they are
+ * missing. */
+void p2p_job_order_tokens(apr_pool_t *p, json_object *doc, const char **access_token, const char **refresh_token,
+                          apr_array_header_t *errors);
+
 /* url with {patientId} replaced by the id, in p; as it is while the id is not known (""). */
 const char *p2p_job_order_url(apr_pool_t *p, const char *url, const char *source_patient);
 

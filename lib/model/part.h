@@ -17,19 +17,22 @@ typedef struct p2p_part_t {
     apr_int64_t retrieved, written, duplicate, skipped, rejected, bytes;
     const char *held;     /* base64 of 16 bytes for each resource first seen in it: see exchange/seen.h */
     const char *sha256;   /* of the decoded body, hex */
+    int letters;          /* of a request "dead-letters": the rows it was made of go when it lands */
 } p2p_part_t;
 
 /* One request and what is known of its parts. */
 typedef struct p2p_request_t {
     int number;
-    const char *kind;          /* "pages" (a search or operation, all its pages) or "read" (one resource that was referred to) */
+    const char *kind;          /* "pages" (a search or operation, all its pages), "read" (one resource that was referred to) or "dead-letters"
+                                (resources that the target refused in an earlier attempt, a part for each part they came in) */
     const char *url;           /* opened */
     apr_array_header_t *parts; /* of p2p_part_t, by number */
 } p2p_request_t;
 
 /* A resource that the target refused or that was skipped, for the report. */
 typedef struct p2p_rejected_t {
-    int request, part;
+    int request, part, number; /* number: within the part; set by the store */
+    int again;             /* it is being tried again by a request "dead-letters" */
     const char *outcome;   /* "rejected" or "skipped" */
     const char *type;      /* resource type */
     const char *source_id; /* its id at the source (stored sealed) */

@@ -10,6 +10,7 @@
 #include "oidc/target_http.h"
 #include "runner/claim.h"
 #include "runner/wake.h"
+#include "store/job_store.h"
 #include "store/migrate.h"
 #include "store/runner_store.h"
 
@@ -20,6 +21,10 @@
 #define HEARTBEAT apr_time_from_sec(3)
 #define LOOK apr_time_from_sec(5)       /* at the queue, also when nobody said that there is something */
 #define TICK apr_time_from_sec(1)
+#define TIDY apr_time_from_sec(60)      /* retention, by one runner of the target at a time: so many jobs then, */
+#define TIDY_JOBS 100
+#define TIDY_AT_A_TIME 10               /* some in each tick: it holds nothing else up */
+#define DAY apr_time_from_sec(86400)
 #define CONFIRMED_FOR (P2P_LEASE / 3 * 2) /* so long after a heartbeat jobs are worked on without another */
 #define CLOCKS_AGREE apr_time_from_sec(1)  /* what differs by less is one time */
 #define COMPARISON apr_time_from_sec(60)
@@ -43,7 +48,8 @@ typedef struct runner_t {
     const char *instance, *host;
     int is_registered;
     apr_time_t confirmed;       /* monotonic, as all times here: when the last heartbeat that came through was sent */
-    apr_time_t next_heartbeat, next_look, next_tick;
+    apr_time_t next_heartbeat, next_look, next_tick, next_tidy;
+    int tidy_left;              /* ended jobs that this runner may still see to this minute */
     apr_interval_time_t back_off; /* 0 while the database is there */
     int is_idle;                /* the queue had nothing at the last look */
     int is_over, code;
@@ -228,12 +234,49 @@ static void tick(runner_t *r)
     r->next_tick = now(r) + TICK;
 }
 
+/* Is it time, and this runner's turn? */
+static p2p_error_t *take_tidy_turn(runner_t *r)
+{
+    int mine;
+
+    if (now(r) < r->next_tidy) return NULL;
+    P2P_TRY(p2p_job_tidy_turn(r->context.db, r->scratch, r->spec->target, &mine));
+    r->next_tidy = now(r) + TIDY;
+    r->tidy_left = mine ? TIDY_JOBS : 0;
+    return NULL;
+}
+
+static p2p_error_t *tidy_some(runner_t *r)
+{
+    int count;
+
+    if (r->tidy_left <= 0) return NULL;
+    P2P_TRY(p2p_job_tidy(r->context.db, r->scratch, r->spec->target, r->spec->restart_within * DAY, r->spec->keep_jobs * DAY,
+                         TIDY_AT_A_TIME, &count));
+    r->tidy_left = count ? r->tidy_left - count : 0;
+    return NULL;
+}
+
+/* Ended jobs go in time. What fails is tried again a minute later. */
+static void tidy(runner_t *r)
+{
+    p2p_error_t *error;
+
+    if (!r->is_registered || r->back_off || now(r) < (r->tidy_left > 0 ? r->next_tick : r->next_tidy)) return;
+    error = take_tidy_turn(r);
+    if (!error) error = tidy_some(r);
+    if (!error) return;
+    p2p_log_error(r->log, P2P_LOG_WARN, "Old jobs are not deleted now", error);
+    r->tidy_left = 0;
+    r->next_tidy = now(r) + TIDY;
+}
+
 static apr_interval_time_t until_next(const runner_t *r)
 {
     apr_time_t next = r->next_heartbeat;
 
     if (r->is_registered && r->next_look < next) next = r->next_look;
-    if (p2p_claims_count(r->claims) && !r->back_off && r->next_tick < next) next = r->next_tick;
+    if ((p2p_claims_count(r->claims) || r->tidy_left > 0) && !r->back_off && r->next_tick < next) next = r->next_tick;
     if (r->is_registered && r->confirmed + CONFIRMED_FOR + 1 < next) next = r->confirmed + CONFIRMED_FOR + 1;
     next -= now(r);
     return next > 0 ? next : 0;
@@ -259,6 +302,7 @@ static void round_of_work(runner_t *r)
     apr_pool_clear(r->scratch);
     keep_lease(r);
     look_at_queue(r);
+    tidy(r);
     tick(r);
     if (r->order->once && r->is_registered && r->is_idle && !p2p_claims_count(r->claims)) end(r, EX_OK);
     drop_unconfirmed(r); /* what was asked of the database may have taken seconds */

@@ -136,34 +136,3 @@ p2p_error_t *p2p_grant_abandon_refresh(p2p_db_t *db, apr_pool_t *p, apr_int64_t 
     return p2p_db_exec(db, p, ended ? P2P_SQL_GRANT_END : P2P_SQL_GRANT_ABANDON_REFRESH, NULL, grant_id,
                        owner);
 }
-
-typedef struct expiry_t {
-    apr_int64_t grant_id;
-    apr_interval_time_t kept_for;
-    int erased;
-} expiry_t;
-
-/* The row is held first: a job that joins the grant, or is restarted, meanwhile is seen by the second statement. */
-static p2p_error_t *expire_one(p2p_db_t *db, apr_pool_t *p, void *baton)
-{
-    expiry_t *expiry = baton;
-
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_GRANT_LOCK, NULL, expiry->grant_id));
-    return p2p_db_exec(db, p, P2P_SQL_GRANT_EXPIRE, &expiry->erased, expiry->grant_id, (apr_int64_t)expiry->kept_for);
-}
-
-p2p_error_t *p2p_grant_expire(p2p_db_t *db, apr_pool_t *p, const char *target, apr_interval_time_t kept_for,
-                              int *erased)
-{
-    p2p_rows_t rows;
-
-    *erased = 0;
-    P2P_TRY(p2p_db_select(db, p, P2P_SQL_GRANT_KEPT, &rows, target, (apr_int64_t)kept_for, (apr_int64_t)kept_for));
-    for (int i = 0; i < rows.count; i++) {
-        expiry_t expiry = {p2p_rows_int(&rows, i, 0), kept_for, 0};
-
-        P2P_TRY(p2p_db_transaction(db, p, expire_one, &expiry));
-        *erased += expiry.erased;
-    }
-    return NULL;
-}

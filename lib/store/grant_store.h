@@ -30,11 +30,4 @@ p2p_error_t *p2p_grant_end_refresh(p2p_db_t *db, apr_pool_t *p, const p2p_keyrin
 p2p_error_t *p2p_grant_abandon_refresh(p2p_db_t *db, apr_pool_t *p, apr_int64_t grant_id, const char *owner,
                                        int ended);
 
-/* Erases what FAILED and STOPPED jobs of a target, which can be restarted, held on to: the tokens of grants
- * none of whose jobs is under way or ended within the last kept_for microseconds (P2PRestartWithin). At most
- * 100 at a time; *erased tells how many. To be called before jobs are deleted, with the shorter of the two
- * times: a grant is found by its jobs. */
-p2p_error_t *p2p_grant_expire(p2p_db_t *db, apr_pool_t *p, const char *target, apr_interval_time_t kept_for,
-                              int *erased);
-
 #endif

@@ -23,7 +23,7 @@ static p2p_error_t *stop_orphan(p2p_db_t *db, apr_pool_t *p, void *baton)
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_STOP_ORPHAN, &changed, orphan->job.id, orphan->owner,
                         orphan->job.epoch));
     if (!changed) return NULL; /* another runner has seen to it */
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_PART_FORGET_HELD, NULL, orphan->job.id));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_RECOUNT, NULL, orphan->job.id));
     return p2p_db_exec(db, p, P2P_SQL_GRANT_ERASE, NULL, orphan->job.grant_id);
 }
 
@@ -40,7 +40,8 @@ static p2p_error_t *see_to_orphans(p2p_db_t *db, apr_pool_t *p, const char *targ
         orphan.job.id = p2p_rows_int(&rows, i, 0);
         orphan.job.grant_id = p2p_rows_int(&rows, i, 1);
         orphan.job.epoch = p2p_rows_int(&rows, i, 3);
-        if (p2p_job_status_parse(rows.cell[i][4]) == P2P_JOB_STARTED) *waiting = 1;
+        /* One that has a Task at the target is taken over to say there that it is stopped. */
+        if (p2p_job_status_parse(rows.cell[i][4]) == P2P_JOB_STARTED || *rows.cell[i][5]) *waiting = 1;
         else P2P_TRY(p2p_db_transaction(db, p, stop_orphan, &orphan));
     }
     return NULL;

@@ -10,112 +10,154 @@
 #include "store/sealed.h"
 
 typedef struct enqueue_t {
-    const p2p_keyring_t *keyring;
-    const char *target;
+    p2p_job_member_t member;
     const p2p_oidc_server_t *server;
     const p2p_job_order_t *order;
     const char *client;    /* who asked for it; or the runner that holds the lease of epoch */
+    const char *key;       /* that makes it once; "" for none */
     apr_int64_t epoch;
-    apr_int64_t job_id, grant_id, binding_id; /* taken beforehand */
+    apr_int64_t job_id, grant_id; /* taken beforehand */
     const char *uuid;
     p2p_job_t **job;
+    int again;             /* the key had its job already */
 } enqueue_t;
 
-static const char *source_hash(apr_pool_t *p, const enqueue_t *e, int key)
+const char *p2p_job_source_hash(apr_pool_t *p, const p2p_job_member_t *member, int key)
 {
-    if (!*e->order->source_patient) return "";
-    return p2p_keyed_hash(p, e->keyring, key, "source-patient",
-                          apr_psprintf(p, "%" APR_INT64_T_FMT " %s", e->server->pid,
-                                       e->order->source_patient));
+    if (!*member->source_patient) return "";
+    return p2p_keyed_hash(p, member->keyring, key, "source-patient",
+                          apr_psprintf(p, "%" APR_INT64_T_FMT " %s", member->server_id, member->source_patient));
 }
 
 /* Is the source patient bound already, and to whom? *found is 0 where not. */
-static p2p_error_t *check_binding(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e, int *found)
+static p2p_error_t *check_binding(p2p_db_t *db, apr_pool_t *p, const p2p_job_member_t *m, int *found)
 {
     p2p_rows_t rows;
     const char *bound;
 
     *found = 0;
-    for (int key = 0; !*found && key < p2p_keyring_count(e->keyring); key++) {
-        P2P_TRY(p2p_db_select(db, p, P2P_SQL_BINDING_GET, &rows, e->target, e->server->pid,
-                              source_hash(p, e, key)));
+    for (int key = 0; !*found && key < p2p_keyring_count(m->keyring); key++) {
+        P2P_TRY(p2p_db_select(db, p, P2P_SQL_BINDING_GET, &rows, m->target, m->server_id, p2p_job_source_hash(p, m, key)));
         *found = rows.count;
     }
     if (!*found) return NULL;
-    P2P_TRY(p2p_unseal_column(p, e->keyring, "p2p_binding", "target_patient", p2p_rows_int(&rows, 0, 0),
-                              rows.cell[0][1], &bound));
-    if (!strcmp(bound, e->order->target_patient)) return NULL;
+    P2P_TRY(p2p_unseal_column(p, m->keyring, "p2p_binding", "target_patient", p2p_rows_int(&rows, 0, 0), rows.cell[0][1], &bound));
+    if (!strcmp(bound, m->target_patient)) return NULL;
     return p2p_error_make(p, P2P_E_CONFLICT, "bound-to-another",
                           "The source patient is bound to another target patient; an administrator can unbind it.");
 }
 
-static p2p_error_t *bind_patient(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
+p2p_error_t *p2p_job_bind(p2p_db_t *db, apr_pool_t *p, const p2p_job_member_t *m)
 {
     const char *sealed;
     int found, changed;
 
-    P2P_TRY(check_binding(db, p, e, &found));
+    P2P_TRY(check_binding(db, p, m, &found));
     if (found) return NULL;
-    P2P_TRY(p2p_seal_column(p, e->keyring, "p2p_binding", "target_patient", e->binding_id,
-                            e->order->target_patient,
-                            &sealed));
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_BINDING_INSERT, &changed, e->binding_id, e->target, e->server->pid,
-                        source_hash(p, e, 0), sealed));
-    return changed ? NULL : check_binding(db, p, e, &found);
+    P2P_TRY(p2p_seal_column(p, m->keyring, "p2p_binding", "target_patient", m->binding_id, m->target_patient, &sealed));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_BINDING_INSERT, &changed, m->binding_id, m->target, m->server_id,
+                        p2p_job_source_hash(p, m, 0), sealed));
+    return changed ? NULL : check_binding(db, p, m, &found);
 }
 
-static p2p_error_t *check_running(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
+p2p_error_t *p2p_job_check_running(p2p_db_t *db, apr_pool_t *p, const p2p_job_member_t *m, p2p_job_t **running)
 {
     p2p_rows_t rows;
 
-    for (int key = 0; key < p2p_keyring_count(e->keyring); key++) {
-        P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_ACTIVE, &rows, e->target, e->server->pid,
-                              source_hash(p, e, key)));
+    for (int key = 0; key < p2p_keyring_count(m->keyring); key++) {
+        P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_ACTIVE, &rows, m->target, m->server_id, p2p_job_source_hash(p, m, key)));
         if (!rows.count) continue;
-        *e->job = p2p_job_from_row(p, &rows, 0);
+        *running = p2p_job_from_row(p, &rows, 0);
         return p2p_error_make(p, P2P_E_CONFLICT, "already-running",
                               "An exchange of this member from this source payer is under way: batch job %" APR_INT64_T_FMT
-                              ".", (*e->job)->id);
+                              ".", (*running)->id);
     }
     return NULL;
 }
 
 /* The grant was there before: held until the end of the transaction, so that no ending job erases it
  * meanwhile. */
-static p2p_error_t *join_grant(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
+static p2p_error_t *join_grant(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t id, const char *access_token)
 {
     p2p_grant_t *grant;
 
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_GRANT_LOCK, NULL, e->grant_id));
-    P2P_TRY(p2p_grant_get(db, p, e->keyring, e->grant_id, &grant));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_GRANT_LOCK, NULL, id));
+    P2P_TRY(p2p_grant_get(db, p, keyring, id, &grant));
     if (grant->ended) {
         return p2p_error_make(p, P2P_E_INVALID, "grant-ended",
                               "This refresh token was used up by an earlier job: the member has to authorise again.");
     }
-    if (*grant->access_token || !*e->order->access_token) return NULL;
-    return p2p_grant_set_access(db, p, e->keyring, e->grant_id, e->order->access_token);
+    if (*grant->access_token || !*access_token) return NULL;
+    return p2p_grant_set_access(db, p, keyring, id, access_token);
 }
 
-static p2p_error_t *take_grant(p2p_db_t *db, apr_pool_t *p, enqueue_t *e)
+p2p_error_t *p2p_job_take_grant(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t server_id,
+                                const char *access_token, const char *refresh_token, apr_int64_t *grant_id)
 {
-    p2p_grant_t grant = {.id = e->grant_id, .oidc_server_id = e->server->pid, .kind = "refresh-token",
-                         .access_token = e->order->access_token, .refresh_token = e->order->refresh_token};
+    p2p_grant_t grant = {.id = *grant_id, .oidc_server_id = server_id, .kind = "refresh-token",
+                         .access_token = access_token, .refresh_token = refresh_token};
     apr_int64_t known = 0;
     int changed = 1;
 
-    P2P_TRY(p2p_grant_find(db, p, e->keyring, e->server->pid, e->order->refresh_token, &known));
-    if (!known && *e->order->refresh_token) {
-        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_ALIAS_INSERT, &changed,
-                            p2p_grant_alias(p, e->keyring, 0, e->server->pid,
-                                            e->order->refresh_token), e->grant_id));
+    P2P_TRY(p2p_grant_find(db, p, keyring, server_id, refresh_token, &known));
+    if (!known && *refresh_token) {
+        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_ALIAS_INSERT, &changed, p2p_grant_alias(p, keyring, 0, server_id, refresh_token), *grant_id));
         /* Another job with the same token was faster. */
-        if (!changed) P2P_TRY(p2p_grant_find(db, p, e->keyring, e->server->pid, e->order->refresh_token,
-                                             &known));
+        if (!changed) P2P_TRY(p2p_grant_find(db, p, keyring, server_id, refresh_token, &known));
     }
-    if (!known) return p2p_grant_create(db, p, e->keyring, &grant);
-    e->grant_id = known;
-    return join_grant(db, p, e);
+    if (!known) return p2p_grant_create(db, p, keyring, &grant);
+    *grant_id = known;
+    return join_grant(db, p, keyring, known, access_token);
 }
+
+/* ---- Once for a key ---- */
+
+/* What is ordered, whatever it is written like; tokens aside. */
+static const char *order_hash(apr_pool_t *p, const enqueue_t *e, int key)
+{
+    const p2p_job_order_t *order = e->order;
+    const char *text = apr_pstrcat(p, order->source_patient, "\n", order->target_patient, "\n", order->organization, NULL);
+
+    return p2p_keyed_hash(p, e->member.keyring, key, "idempotency-order",
+                          apr_pstrcat(p, text, "\n", apr_array_pstrcat(p, order->urls, '\n'), NULL));
+}
+
+static const char *key_hash(apr_pool_t *p, const enqueue_t *e, int key)
+{
+    return p2p_keyed_hash(p, e->member.keyring, key, "idempotency-key", e->key);
+}
+
+/* Sets *e->job, and e->again, where the key has its job. */
+static p2p_error_t *look_for_key(p2p_db_t *db, apr_pool_t *p, enqueue_t *e)
+{
+    p2p_rows_t rows;
+
+    for (int key = 0; key < p2p_keyring_count(e->member.keyring); key++) {
+        P2P_TRY(p2p_db_select(db, p, P2P_SQL_IDEMPOTENCY_GET, &rows, e->client, e->server->pid, key_hash(p, e, key)));
+        if (!rows.count) continue;
+        e->again = 1;
+        if (!strcmp(rows.cell[0][0], order_hash(p, e, key)))
+            return p2p_job_get(db, p, e->server->pid, p2p_rows_int(&rows, 0, 1), e->job);
+        return p2p_error_make(p, P2P_E_INVALID, "idempotency-key-reused",
+                              "This Idempotency-Key came with another order before: use a new one for each order.");
+    }
+    return NULL;
+}
+
+static p2p_error_t *take_key(p2p_db_t *db, apr_pool_t *p, enqueue_t *e)
+{
+    int changed;
+
+    if (!*e->key) return NULL;
+    P2P_TRY(look_for_key(db, p, e));
+    if (e->again) return NULL;
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_IDEMPOTENCY_INSERT, &changed, e->client, e->server->pid, key_hash(p, e, 0),
+                        order_hash(p, e, 0), e->job_id));
+    /* Where another request with the same key was faster, it has ended by now. */
+    return changed ? NULL : look_for_key(db, p, e);
+}
+
+/* ---- The job ---- */
 
 static p2p_error_t *insert_job(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
 {
@@ -123,16 +165,16 @@ static p2p_error_t *insert_job(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
     const char *source, *target;
     int changed;
 
-    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "source_patient", e->job_id, order->source_patient, &source));
-    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "target_patient", e->job_id, order->target_patient, &target));
+    P2P_TRY(p2p_seal_column(p, e->member.keyring, P2P_JOB_TABLE, "source_patient", e->job_id, order->source_patient, &source));
+    P2P_TRY(p2p_seal_column(p, e->member.keyring, P2P_JOB_TABLE, "target_patient", e->job_id, order->target_patient, &target));
     for (int i = 0; i < 3; i++) {
-        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, "p2p-exchange", e->target,
-                            e->server->pid, e->grant_id, e->client, source_hash(p, e, 0), source, target,
+        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, "p2p-exchange", e->member.target,
+                            e->server->pid, e->grant_id, e->client, p2p_job_source_hash(p, &e->member, 0), source, target,
                             order->organization));
         if (changed) return NULL;
         /* Somebody else's job for the same member came in between; where it has ended already, the way is
          * free. */
-        P2P_TRY(check_running(db, p, e));
+        P2P_TRY(p2p_job_check_running(db, p, &e->member, e->job));
     }
     return p2p_error_make(p, P2P_E_UNAVAILABLE, "database-away", "The job could not be stored; try again.");
 }
@@ -142,14 +184,16 @@ static p2p_error_t *enqueue(p2p_db_t *db, apr_pool_t *p, void *baton)
     enqueue_t *e = baton;
     const apr_array_header_t *urls = e->order->urls;
 
+    P2P_TRY(take_key(db, p, e));
+    if (e->again) return NULL;
     if (*e->order->source_patient) {
-        P2P_TRY(bind_patient(db, p, e));
-        P2P_TRY(check_running(db, p, e));
+        P2P_TRY(p2p_job_bind(db, p, &e->member));
+        P2P_TRY(p2p_job_check_running(db, p, &e->member, e->job));
     }
-    P2P_TRY(take_grant(db, p, e));
+    P2P_TRY(p2p_job_take_grant(db, p, e->member.keyring, e->server->pid, e->order->access_token, e->order->refresh_token, &e->grant_id));
     P2P_TRY(insert_job(db, p, e));
     for (int i = 0; i < urls->nelts; i++) {
-        P2P_TRY(p2p_job_insert_request(db, p, e->keyring, e->job_id, i, "pages",
+        P2P_TRY(p2p_job_insert_request(db, p, e->member.keyring, e->job_id, i, "pages",
                                        APR_ARRAY_IDX(urls, i, const char *)));
     }
     return p2p_job_get(db, p, e->server->pid, e->job_id, e->job);
@@ -162,10 +206,10 @@ static p2p_error_t *bind_late(p2p_db_t *db, apr_pool_t *p, void *baton)
     const char *source;
     int changed;
 
-    P2P_TRY(bind_patient(db, p, e));
-    P2P_TRY(check_running(db, p, e));
-    P2P_TRY(p2p_seal_column(p, e->keyring, P2P_JOB_TABLE, "source_patient", e->job_id, e->order->source_patient, &source));
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_SET_PATIENT, &changed, source_hash(p, e, 0), source, e->job_id, e->client,
+    P2P_TRY(p2p_job_bind(db, p, &e->member));
+    P2P_TRY(p2p_job_check_running(db, p, &e->member, e->job));
+    P2P_TRY(p2p_seal_column(p, e->member.keyring, P2P_JOB_TABLE, "source_patient", e->job_id, e->order->source_patient, &source));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_SET_PATIENT, &changed, p2p_job_source_hash(p, &e->member, 0), source, e->job_id, e->client,
                         e->epoch));
     return changed ? NULL : p2p_job_lost(p);
 }
@@ -174,25 +218,36 @@ p2p_error_t *p2p_job_bind_patient(p2p_db_t *db, apr_pool_t *p, const p2p_keyring
                                   const char *owner, const p2p_oidc_server_t *server, const p2p_job_order_t *order)
 {
     p2p_job_t *running = NULL;
-    enqueue_t e = {.keyring = keyring, .target = job->target, .server = server, .order = order, .client = owner,
-                   .job_id = job->id, .epoch = job->epoch, .job = &running};
+    enqueue_t e = {.member = {keyring, job->target, server->pid, order->source_patient, order->target_patient, 0},
+                   .server = server, .order = order, .client = owner, .job_id = job->id, .epoch = job->epoch, .job = &running};
 
-    P2P_TRY(p2p_db_next_id(db, p, "binding", &e.binding_id));
+    P2P_TRY(p2p_db_next_id(db, p, "binding", &e.member.binding_id));
     return p2p_db_transaction(db, p, bind_late, &e);
+}
+
+p2p_error_t *p2p_job_enqueue_once(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target,
+                                  const p2p_oidc_server_t *server, const p2p_job_order_t *order, const char *client,
+                                  const char *key, p2p_job_t **job, int *again)
+{
+    enqueue_t e = {.member = {keyring, target, server->pid, order->source_patient, order->target_patient, 0},
+                   .server = server, .order = order, .client = client, .key = key, .job = job};
+
+    *job = NULL;
+    P2P_TRY(p2p_uuid4(p, &e.uuid));
+    /* Outside the transaction, so that counters are not what requests queue up for. */
+    P2P_TRY(p2p_db_next_id(db, p, "binding", &e.member.binding_id));
+    P2P_TRY(p2p_db_next_id(db, p, "grant", &e.grant_id));
+    P2P_TRY(p2p_db_next_id(db, p, "job", &e.job_id));
+    P2P_TRY(p2p_db_transaction(db, p, enqueue, &e));
+    *again = e.again;
+    return NULL;
 }
 
 p2p_error_t *p2p_job_enqueue(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target,
                              const p2p_oidc_server_t *server, const p2p_job_order_t *order, const char *client,
                              p2p_job_t **job)
 {
-    enqueue_t e = {.keyring = keyring, .target = target, .server = server, .order = order, .client = client,
-                   .job = job};
+    int again;
 
-    *job = NULL;
-    P2P_TRY(p2p_uuid4(p, &e.uuid));
-    /* Outside the transaction, so that counters are not what requests queue up for. */
-    P2P_TRY(p2p_db_next_id(db, p, "binding", &e.binding_id));
-    P2P_TRY(p2p_db_next_id(db, p, "grant", &e.grant_id));
-    P2P_TRY(p2p_db_next_id(db, p, "job", &e.job_id));
-    return p2p_db_transaction(db, p, enqueue, &e);
+    return p2p_job_enqueue_once(db, p, keyring, target, server, order, client, "", job, &again);
 }

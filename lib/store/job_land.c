@@ -137,6 +137,9 @@ static p2p_error_t *note_all(p2p_db_t *db, apr_pool_t *p, void *baton)
         P2P_TRY(note_part(db, row, note, part, &changed));
         if (!changed || !part->landed) continue;
         add_part(&sum, part);
+        if (part->letters)
+            P2P_TRY(p2p_db_exec(db, row, P2P_SQL_LETTERS_DONE, NULL, note->job->id, (apr_int64_t)part->request,
+                                (apr_int64_t)part->number));
         P2P_TRY(insert_rejected_of(db, row, note, part));
     }
     return p2p_job_add_counts(db, p, note->job->id, &sum);

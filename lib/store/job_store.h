@@ -18,7 +18,59 @@ p2p_error_t *p2p_job_enqueue(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *k
                              const p2p_oidc_server_t *server, const p2p_job_order_t *order, const char *client,
                              p2p_job_t **job);
 
-/* One job of a definition. Errors: P2P_E_NOT_FOUND "no-such-job". */
+/* The same, once for a key (Idempotency-Key) of this client and definition, "" for none: where there is a job of that key it is *job, and
+ * *again is 1; nothing is enqueued then. Errors: P2P_E_INVALID "idempotency-key-reused" where that job's order was another, tokens aside. */
+p2p_error_t *p2p_job_enqueue_once(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target,
+                                  const p2p_oidc_server_t *server, const p2p_job_order_t *order, const char *client,
+                                  const char *key, p2p_job_t **job, int *again);
+
+/* One job of a definition as client may see it. Errors: P2P_E_NOT_FOUND "no-such-job", also for another client's. */
+p2p_error_t *p2p_job_find(p2p_db_t *db, apr_pool_t *p, const char *client, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
+
+/* Jobs of a definition as client may see them, newest first: at most limit, those with ids below before, with this status (or
+ * P2P_JOB_UNKNOWN for any). Array of p2p_job_t *. */
+p2p_error_t *p2p_job_list(p2p_db_t *db, apr_pool_t *p, const char *client, apr_int64_t server_id, p2p_job_status_t status,
+                          apr_int64_t before, int limit, apr_array_header_t **jobs);
+
+/* Stops a job: STOPPED at once where no runner has it, else STOPPING until its runner, or whoever takes it over, has ended it. One that
+ * is STOPPING or STOPPED stays as it is. With exact it has to be at job->version still. *job is what became of it. Errors: P2P_E_CONFLICT
+ * "job-ended" (COMPLETED, FAILED, ABANDONED) or "changed" (exact). */
+p2p_error_t *p2p_job_stop(p2p_db_t *db, apr_pool_t *p, int exact, p2p_job_t **job);
+
+/* How a job is begun again. */
+typedef struct p2p_job_restart_t {
+    const char *access_token, *refresh_token; /* a new grant for the same member; "" for the one it had */
+    apr_interval_time_t within;               /* P2PRestartWithin, in microseconds */
+    int exact;                                /* as at p2p_job_stop */
+} p2p_job_restart_t;
+
+/* Queues a FAILED or STOPPED job again: the same id, the next attempt. Parts that have landed stay; resources that were rejected become
+ * parts of a request "dead-letters", but for those whose bodies were not kept: their parts are fetched again. *job is what became of it, or
+ * with "already-running" the other one. Errors: P2P_E_CONFLICT "job-active", "job-completed", "restart-too-late", "already-running",
+ * "bound-to-another", "changed"; P2P_E_INVALID "grant-ended". */
+p2p_error_t *p2p_job_restart(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_restart_t *how, p2p_job_t **job);
+
+/* Dead letters of one part of a request "dead-letters", some at a time, in chunks of a body: array of p2p_letter_t behind (number, chunk),
+ * which begin with (-1, 0). Empty: there are no more. */
+typedef struct p2p_letter_t {
+    int number, chunk;
+    const char *source_id; /* of chunk 0 */
+    const char *body;      /* this chunk */
+    apr_size_t len;
+} p2p_letter_t;
+p2p_error_t *p2p_job_letters(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t job_id, int request, int part,
+                             int number, int chunk, apr_array_header_t **letters);
+
+/* Retention, a few jobs of a target at a time: what FAILED and STOPPED jobs keep for a restart (refresh token, hashes) goes when they
+ * ended restart_within microseconds ago, ended jobs with all that is theirs when they ended keep microseconds ago. *count tells how many
+ * were seen to; at most 2 * limit. */
+p2p_error_t *p2p_job_tidy(p2p_db_t *db, apr_pool_t *p, const char *target, apr_interval_time_t restart_within,
+                          apr_interval_time_t keep, int limit, int *count);
+
+/* Is it this caller's turn to tidy up? One a minute among all runners of a target. */
+p2p_error_t *p2p_job_tidy_turn(p2p_db_t *db, apr_pool_t *p, const char *target, int *mine);
+
+/* One job of a definition, whosever. Errors: P2P_E_NOT_FOUND "no-such-job". */
 p2p_error_t *p2p_job_get(p2p_db_t *db, apr_pool_t *p, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
 
 /* Takes the next job for this target: one that is queued (of the source payer with the fewest running the
@@ -65,11 +117,10 @@ p2p_error_t *p2p_job_set_task(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job,
 typedef struct p2p_job_ending_t {
     p2p_job_status_t status;   /* COMPLETED, FAILED or STOPPED */
     const p2p_error_t *error;  /* of a FAILED one */
-    p2p_job_counts_t partial;  /* of parts that have not landed: added to the job's counts */
     int untouched;             /* nothing can have been written */
 } p2p_job_ending_t;
 
-/* Ends the job: waiting 0, the error's detail sealed, parts' hashes deleted; the grant's tokens are erased where no other job
+/* Ends the job: waiting 0, counts the sums of its parts', the error's detail sealed; of a COMPLETED one parts' hashes are deleted; the grant's tokens are erased where no other job
  * holds it, bar the refresh token of a FAILED or STOPPED job; the member is bound no longer where this job was untouched and no
  * other has moved anything. */
 p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
@@ -86,10 +137,21 @@ p2p_error_t *p2p_job_rest(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, con
 /* How long there has been trouble, as p2p_job_rest noted it, in microseconds; 0 where there was none. */
 p2p_error_t *p2p_job_trouble(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, apr_interval_time_t *lasting);
 
-/* The report, a page at a time: parts (without held) and rejected rows of a job, the sealed members opened.
- * Arrays of p2p_part_t and p2p_rejected_t (without body). offset and limit count rows of each. */
+/* Where a page of the report begins: behind these rows. */
+typedef struct p2p_report_at_t {
+    apr_int64_t request;                        /* -1: from the first */
+    apr_int64_t part_request, part;
+    apr_int64_t resource_request, resource_part, resource;
+} p2p_report_at_t;
+
+/* A page of the report, arrays in p: p2p_request_t (without parts), p2p_part_t (without held), p2p_rejected_t (without body), at most
+ * limit of each, sealed members opened; and the sums of all parts. */
+typedef struct p2p_report_t {
+    apr_array_header_t *requests, *parts, *resources;
+    p2p_job_counts_t sum; /* parts, waiting and bytes are not set */
+} p2p_report_t;
+
 p2p_error_t *p2p_job_report(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t job_id,
-                            int offset,
-                            int limit, apr_array_header_t **parts, apr_array_header_t **rejected);
+                            const p2p_report_at_t *at, int limit, p2p_report_t *report);
 
 #endif

@@ -94,8 +94,18 @@ static const char *const schema_2[] = {
     ", job_id" NUMBER_COLUMN ", create_time" NUMBER_COLUMN ", PRIMARY KEY (client, oidc_server_id, key_hash))",
     "CREATE INDEX p2p_idempotency_job ON p2p_idempotency (job_id)",
 
-    /* Retention goes through it. */
+    /* Retention goes through them. settled: nothing is kept for a restart. */
+    "ALTER TABLE p2p_job ADD COLUMN settled" NUMBER_COLUMN,
     "CREATE INDEX p2p_job_ended ON p2p_job (target, end_time) WHERE status IN ('STOPPED', 'COMPLETED', 'FAILED', 'ABANDONED')",
+    "CREATE INDEX p2p_job_restartable ON p2p_job (target, end_time) WHERE status IN ('STOPPED', 'FAILED') AND settled = 0",
+
+    /* Lists, with a status and without. */
+    "CREATE INDEX p2p_job_client ON p2p_job (oidc_server_id, client, id)",
+    "CREATE INDEX p2p_job_client_status ON p2p_job (oidc_server_id, client, status, id)",
+
+    /* The part that tries the resource again; 0: none does. */
+    "ALTER TABLE p2p_rejected ADD COLUMN again_request" NUMBER_COLUMN,
+    "ALTER TABLE p2p_rejected ADD COLUMN again_part" NUMBER_COLUMN,
 
     "UPDATE p2p_schema SET version = 2 WHERE id = 1",
     NULL,

@@ -29,6 +29,9 @@
 /* A job that gave its slot back is nobody's until then, but it can be stopped. */
 #define RESTED "(j.status <> 'STARTED' OR j.not_before <= {now})"
 
+/* A job j that is stopped by a statement: there is no runner to stop, and no Task under way at the target. */
+#define STOPS_AT_ONCE "j.status = 'STARTING' OR (j.task_id = '' AND " NOBODYS ")"
+
 /* Jobs of other kinds are left to programs that know them. */
 #define KNOWN "j.kind = 'p2p-exchange'"
 
@@ -110,22 +113,12 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_GRANT_ERASE] = {"p2p_grant_erase",
         "UPDATE p2p_grant SET access_token = '', access_expires = 0, "
         "refresh_token = CASE WHEN EXISTS (SELECT 1 FROM p2p_job j WHERE j.grant_id = p2p_grant.id "
-        "AND j.status IN ('FAILED', 'STOPPED')) THEN refresh_token ELSE '' END, "
+        "AND j.status IN ('FAILED', 'STOPPED') AND j.settled = 0) THEN refresh_token ELSE '' END, "
         "ended = CASE WHEN refresh_token <> '' AND EXISTS (SELECT 1 FROM p2p_job j WHERE j.grant_id = "
         "p2p_grant.id "
-        "AND j.status IN ('FAILED', 'STOPPED')) THEN ended ELSE 1 END, " TOUCH
+        "AND j.status IN ('FAILED', 'STOPPED') AND j.settled = 0) THEN ended ELSE 1 END, " TOUCH
         " WHERE id = %lld AND NOT EXISTS (SELECT 1 FROM p2p_job j WHERE j.grant_id = p2p_grant.id AND j." ACTIVE ")",
         "i", 0},
-    /* Grants that only jobs which ended so long ago hold on to; a few at a time. */
-    [P2P_SQL_GRANT_KEPT] = {"p2p_grant_kept",
-        "SELECT DISTINCT j.grant_id FROM p2p_job j JOIN p2p_grant g ON g.id = j.grant_id WHERE j.target = %s "
-        "AND j.status IN ('FAILED', 'STOPPED') AND j.end_time <= {now} - %lld AND g.ended = 0 "
-        "AND NOT EXISTS (SELECT 1 FROM p2p_job k WHERE k.grant_id = g.id AND (k." ACTIVE
-        " OR (k.status IN ('FAILED', 'STOPPED') AND k.end_time > {now} - %lld))) LIMIT 100", "sii", 1},
-    [P2P_SQL_GRANT_EXPIRE] = {"p2p_grant_expire",
-        "UPDATE p2p_grant SET access_token = '', refresh_token = '', access_expires = 0, ended = 1, " TOUCH
-        " WHERE id = %lld AND ended = 0 AND NOT EXISTS (SELECT 1 FROM p2p_job k WHERE k.grant_id = p2p_grant.id AND (k." ACTIVE
-        " OR (k.status IN ('FAILED', 'STOPPED') AND k.end_time > {now} - %lld)))", "ii", 0},
     [P2P_SQL_ALIAS_GET] = {"p2p_alias_get", "SELECT grant_id FROM p2p_grant_alias WHERE hash = %s", "s", 1},
     [P2P_SQL_ALIAS_INSERT] = {"p2p_alias_insert",
         "INSERT INTO p2p_grant_alias (hash, grant_id, create_time) VALUES (%s, %lld, {now}) "
@@ -187,13 +180,14 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "RETURNING " JOB_COLUMNS, "ssi", 27},
     [P2P_SQL_JOB_TAKE_OVER] = {"p2p_job_take_over",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE j.target = %s "
-        "AND j.status = 'STARTED' AND " KNOWN " AND " RESTED " AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 "
+        "AND (j.status = 'STARTED' OR (j.status = 'STOPPING' AND j.task_id <> '')) AND " KNOWN " AND " RESTED " AND " NOBODYS
+        " ORDER BY j.oidc_server_id, j.id LIMIT 1 "
         "{skip_locked}) "
         "RETURNING " JOB_COLUMNS, "ss", 27},
     /* Those that somebody wants stopped first. */
     [P2P_SQL_JOB_ORPHANS] = {"p2p_job_orphans",
-        "SELECT j.id, j.grant_id, j.lease_owner, j.lease_epoch, j.status FROM p2p_job j WHERE j.target = %s "
-        "AND j.status IN ('STARTED', 'STOPPING') AND " RESTED " AND " NOBODYS " ORDER BY j.status DESC, j.id LIMIT 16", "s", 5},
+        "SELECT j.id, j.grant_id, j.lease_owner, j.lease_epoch, j.status, j.task_id FROM p2p_job j WHERE j.target = %s "
+        "AND j.status IN ('STARTED', 'STOPPING') AND " RESTED " AND " NOBODYS " ORDER BY j.status DESC, j.id LIMIT 16", "s", 6},
     [P2P_SQL_JOB_STOP_ORPHAN] = {"p2p_job_stop_orphan",
         "UPDATE p2p_job SET status = 'STOPPED', end_time = {now}, waiting = 0, lease_owner = '', not_before = 0, trouble_since = 0, " TOUCH
         " WHERE " FENCE, "isi", 0},
@@ -243,17 +237,113 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_PART_FORGET_HELD] = {"p2p_part_forget_held",
         "UPDATE p2p_part SET held = '' WHERE job_id = %lld AND held <> ''", "i", 0},
     [P2P_SQL_PART_REPORT] = {"p2p_part_report",
-        "SELECT " PART_COLUMNS " FROM p2p_part WHERE job_id = %lld ORDER BY request, number LIMIT %lld "
-        "OFFSET %lld",
-        "iii", 15},
+        "SELECT " PART_COLUMNS " FROM p2p_part WHERE job_id = %lld AND (request, number) > (%lld, %lld) "
+        "ORDER BY request, number LIMIT %lld", "iiii", 15},
     [P2P_SQL_REJECTED_INSERT] = {"p2p_rejected_insert",
         "INSERT INTO p2p_rejected (job_id, request, part, number, chunk, outcome, type, source_id, code, "
         "detail, body) "
         "VALUES (%lld, %lld, %lld, %lld, %lld, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (job_id, request, part, number, chunk) DO NOTHING", "iiiiissssss", 0},
     [P2P_SQL_REJECTED_REPORT] = {"p2p_rejected_report",
-        "SELECT request, part, number, outcome, type, source_id, code, detail FROM p2p_rejected "
-        "WHERE job_id = %lld AND chunk = 0 ORDER BY request, part, number LIMIT %lld OFFSET %lld", "iii", 8},
+        "SELECT request, part, number, outcome, type, source_id, code, detail, again_request FROM p2p_rejected "
+        "WHERE job_id = %lld AND (request, part, number) > (%lld, %lld, %lld) AND chunk = 0 "
+        "ORDER BY request, part, number LIMIT %lld", "iiiii", 9},
+
+    /* Newest first. */
+    [P2P_SQL_JOB_LIST] = {"p2p_job_list",
+        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND client = %s AND id < %lld "
+        "ORDER BY id DESC LIMIT %lld", "isii", 27},
+    [P2P_SQL_JOB_LIST_STATUS] = {"p2p_job_list_status",
+        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND client = %s AND status = %s AND id < %lld "
+        "ORDER BY id DESC LIMIT %lld", "issii", 27},
+    /* At once where no runner has it, nor has its Task at the target to be told. version 0: any. */
+    [P2P_SQL_JOB_STOP] = {"p2p_job_stop",
+        "UPDATE p2p_job AS j SET status = CASE WHEN " STOPS_AT_ONCE " THEN 'STOPPED' ELSE 'STOPPING' END, "
+        "end_time = CASE WHEN " STOPS_AT_ONCE " THEN {now} ELSE 0 END, not_before = 0, " TOUCH
+        " WHERE j.id = %lld AND j.status IN ('STARTING', 'STARTED') AND (%lld = 0 OR j.version = %lld)", "iii", 0},
+    [P2P_SQL_JOB_RESTART] = {"p2p_job_restart",
+        "UPDATE p2p_job SET status = 'STARTING', attempt = attempt + 1, grant_id = %lld, start_time = 0, end_time = 0, "
+        "error_code = '', error_sentence = '', error_detail = '', waiting = 0, lease_owner = '', not_before = 0, "
+        "trouble_since = 0, " TOUCH " WHERE id = %lld AND status IN ('STOPPED', 'FAILED') AND settled = 0 "
+        "AND (%lld = 0 OR version = %lld)", "iiii", 0},
+    /* The job's counts are the sums of its parts'. */
+    [P2P_SQL_JOB_RECOUNT] = {"p2p_job_recount",
+        "UPDATE p2p_job SET (parts, retrieved, written, duplicate, skipped, rejected, bytes) = ("
+        "SELECT CAST(COALESCE(SUM(t.landed), 0) AS BIGINT), CAST(COALESCE(SUM(t.retrieved), 0) AS BIGINT), "
+        "CAST(COALESCE(SUM(t.written), 0) AS BIGINT), CAST(COALESCE(SUM(t.duplicate), 0) AS BIGINT), "
+        "CAST(COALESCE(SUM(t.skipped), 0) AS BIGINT), CAST(COALESCE(SUM(t.rejected), 0) AS BIGINT), "
+        "CAST(COALESCE(SUM(CASE WHEN t.landed = 1 THEN t.bytes ELSE 0 END), 0) AS BIGINT) "
+        "FROM p2p_part t WHERE t.job_id = p2p_job.id) WHERE id = %lld", "i", 0},
+    [P2P_SQL_REQUEST_NEXT] = {"p2p_request_next",
+        "SELECT COALESCE(MAX(number), -1) + 1 FROM p2p_request WHERE job_id = %lld", "i", 1},
+    [P2P_SQL_REQUEST_REPORT] = {"p2p_request_report",
+        "SELECT number, kind, url FROM p2p_request WHERE job_id = %lld AND number > %lld ORDER BY number LIMIT %lld",
+        "iii", 3},
+    [P2P_SQL_PART_UNCOUNT] = {"p2p_part_uncount",
+        "UPDATE p2p_part SET retrieved = 0, written = 0, duplicate = 0, skipped = 0, rejected = 0 "
+        "WHERE job_id = %lld AND landed = 0", "i", 0},
+    /* Parts that had more rejected than was kept: only the source has those. */
+    [P2P_SQL_PART_REOPEN] = {"p2p_part_reopen",
+        "UPDATE p2p_part SET landed = 0, landed_at = 0, held = '' WHERE job_id = %lld AND landed = 1 AND rejected > "
+        "(SELECT COUNT(*) FROM p2p_rejected r WHERE r.job_id = p2p_part.job_id AND r.request = p2p_part.request "
+        "AND r.part = p2p_part.number AND r.chunk = 0 AND r.outcome = 'rejected' AND r.again_request = 0 AND r.body <> '') "
+        "AND NOT EXISTS (SELECT 1 FROM p2p_request q WHERE q.job_id = p2p_part.job_id AND q.number = p2p_part.request "
+        "AND q.kind = 'dead-letters')", "i", 0},
+    [P2P_SQL_PART_URL] = {"p2p_part_url",
+        "SELECT url FROM p2p_part WHERE job_id = %lld AND request = %lld AND number = %lld", "iii", 1},
+    [P2P_SQL_PART_TAKE_LETTERS] = {"p2p_part_take_letters",
+        "UPDATE p2p_part SET retrieved = retrieved - %lld, rejected = rejected - %lld "
+        "WHERE job_id = %lld AND request = %lld AND number = %lld", "iiiii", 0},
+    [P2P_SQL_PART_SUM] = {"p2p_part_sum",
+        "SELECT COALESCE(SUM(retrieved), 0), COALESCE(SUM(written), 0), COALESCE(SUM(duplicate), 0), "
+        "COALESCE(SUM(skipped), 0), COALESCE(SUM(rejected), 0) FROM p2p_part WHERE job_id = %lld", "i", 5},
+    /* The part is fetched again, and has them anew then. */
+    [P2P_SQL_REJECTED_REOPENED] = {"p2p_rejected_reopened",
+        "DELETE FROM p2p_rejected WHERE job_id = %lld AND again_request = 0 AND EXISTS (SELECT 1 FROM p2p_part t "
+        "WHERE t.job_id = p2p_rejected.job_id AND t.request = p2p_rejected.request AND t.number = p2p_rejected.part "
+        "AND t.landed = 0)", "i", 0},
+    [P2P_SQL_LETTERS_PARTS] = {"p2p_letters_parts",
+        "SELECT request, part, COUNT(*) FROM p2p_rejected WHERE job_id = %lld AND chunk = 0 AND outcome = 'rejected' "
+        "AND again_request = 0 AND body <> '' GROUP BY request, part ORDER BY request, part", "i", 3},
+    [P2P_SQL_LETTERS_MARK] = {"p2p_letters_mark",
+        "UPDATE p2p_rejected SET again_request = %lld, again_part = %lld WHERE job_id = %lld AND request = %lld "
+        "AND part = %lld AND outcome = 'rejected' AND again_request = 0", "iiiii", 0},
+    [P2P_SQL_LETTERS_READ] = {"p2p_letters_read",
+        "SELECT request, part, number, chunk, source_id, body FROM p2p_rejected WHERE job_id = %lld "
+        "AND again_request = %lld AND again_part = %lld AND (number, chunk) > (%lld, %lld) "
+        "ORDER BY number, chunk LIMIT %lld", "iiiiii", 6},
+    [P2P_SQL_LETTERS_DONE] = {"p2p_letters_done",
+        "DELETE FROM p2p_rejected WHERE job_id = %lld AND again_request = %lld AND again_part = %lld", "iii", 0},
+    [P2P_SQL_IDEMPOTENCY_GET] = {"p2p_idempotency_get",
+        "SELECT body_hash, job_id FROM p2p_idempotency WHERE client = %s AND oidc_server_id = %lld AND key_hash = %s",
+        "sis", 2},
+    [P2P_SQL_IDEMPOTENCY_INSERT] = {"p2p_idempotency_insert",
+        "INSERT INTO p2p_idempotency (client, oidc_server_id, key_hash, body_hash, job_id, create_time) "
+        "VALUES (%s, %lld, %s, %s, %lld, {now}) ON CONFLICT (client, oidc_server_id, key_hash) DO NOTHING", "sissi", 0},
+
+    /* One runner of a target a minute. */
+    [P2P_SQL_TIDY_SLOT] = {"p2p_tidy_slot",
+        "INSERT INTO p2p_counter (name, value) VALUES (%s, {now} / 60000000) ON CONFLICT (name) DO UPDATE "
+        "SET value = excluded.value WHERE p2p_counter.value < excluded.value", "s", 0},
+    [P2P_SQL_TIDY_SETTLE] = {"p2p_tidy_settle",
+        "SELECT id, grant_id FROM p2p_job WHERE target = %s AND end_time < {now} - %lld "
+        "AND status IN ('STOPPED', 'FAILED') AND settled = 0 ORDER BY end_time LIMIT %lld", "sii", 2},
+    [P2P_SQL_TIDY_OLD] = {"p2p_tidy_old",
+        "SELECT id, grant_id FROM p2p_job WHERE target = %s AND end_time < {now} - %lld "
+        "AND status IN ('STOPPED', 'COMPLETED', 'FAILED', 'ABANDONED') ORDER BY end_time LIMIT %lld", "sii", 2},
+    [P2P_SQL_JOB_SETTLE] = {"p2p_job_settle",
+        "UPDATE p2p_job SET settled = 1 WHERE id = %lld AND end_time < {now} - %lld "
+        "AND status IN ('STOPPED', 'FAILED') AND settled = 0", "ii", 0},
+    [P2P_SQL_JOB_DELETE] = {"p2p_job_delete",
+        "DELETE FROM p2p_job WHERE id = %lld AND end_time < {now} - %lld "
+        "AND status IN ('STOPPED', 'COMPLETED', 'FAILED', 'ABANDONED')", "ii", 0},
+    [P2P_SQL_IDEMPOTENCY_DELETE] = {"p2p_idempotency_delete", "DELETE FROM p2p_idempotency WHERE job_id = %lld", "i", 0},
+    [P2P_SQL_ALIAS_DELETE] = {"p2p_alias_delete",
+        "DELETE FROM p2p_grant_alias WHERE grant_id = %lld AND NOT EXISTS (SELECT 1 FROM p2p_job j "
+        "WHERE j.grant_id = p2p_grant_alias.grant_id)", "i", 0},
+    [P2P_SQL_GRANT_DELETE] = {"p2p_grant_delete",
+        "DELETE FROM p2p_grant WHERE id = %lld AND NOT EXISTS (SELECT 1 FROM p2p_job j WHERE j.grant_id = p2p_grant.id)",
+        "i", 0},
 
     [P2P_SQL_ID_MAP_FIND] = {"p2p_id_map_find",
         "SELECT source_id, target_id FROM p2p_id_map WHERE target = %s AND source_id IN "

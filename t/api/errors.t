@@ -44,10 +44,10 @@ sub test_paths {
 
 sub test_methods {
     my ($api) = @_;
-    my %allowed = ('/api/oidc_servers' => 'GET, HEAD, OPTIONS', '/api/oidc_servers/1' => 'GET, HEAD, OPTIONS', $JOBS => 'POST, OPTIONS',
-        "$JOBS/1" => 'GET, HEAD, OPTIONS', '/health' => 'GET, HEAD, OPTIONS');
+    my %allowed = ('/api/oidc_servers' => 'GET, HEAD, OPTIONS', '/api/oidc_servers/1' => 'GET, HEAD, OPTIONS', $JOBS => 'GET, HEAD, POST, OPTIONS',
+        "$JOBS/1" => 'GET, HEAD, DELETE, OPTIONS', "$JOBS/1/restart" => 'POST, OPTIONS', '/health' => 'GET, HEAD, OPTIONS');
     for my $path (sort keys %allowed) {
-        for my $method (qw(PUT DELETE PATCH TRACE PROPFIND BREW), $allowed{$path} =~ /POST/ ? 'GET' : 'POST') {
+        for my $method (grep { $allowed{$path} !~ /\b$_\b/ } qw(GET POST PUT DELETE PATCH TRACE PROPFIND BREW)) {
             my $answer = $api->request($method, $path);
             problem($answer, 405, 'method-not-allowed', "$method $path");
             is($answer->{headers}{allow}, $allowed{$path}, '... with Allow');

@@ -259,30 +259,30 @@ static void crowd(void **state)
 static void kept_no_longer(void **state)
 {
     p2p_job_t *job = order("s1", "access", "refresh");
-    int erased;
+    int count;
 
     (void)state;
     end_next(P2P_JOB_FAILED);
     order("s2", "access-2", "refresh-2");
     end_next(P2P_JOB_STOPPED);
     run_sql("UPDATE p2p_job SET end_time = end_time - 3600000000 WHERE status = 'FAILED'");
-    expect_ok(p2p_grant_expire(db, pool, TARGET, apr_time_from_sec(3601), &erased));
-    assert_int_equal(erased, 0);
+    expect_ok(p2p_job_tidy(db, pool, TARGET, apr_time_from_sec(3601), apr_time_from_sec(9999), 10, &count));
+    assert_int_equal(count, 0);
     order("s3", "", "refresh");
-    expect_ok(p2p_grant_expire(db, pool, TARGET, apr_time_from_sec(3599), &erased));
-    assert_int_equal(erased, 0);
-    end_next(P2P_JOB_COMPLETED);
+    expect_ok(p2p_job_tidy(db, pool, "https://elsewhere.example/fhir", apr_time_from_sec(3599), apr_time_from_sec(9999), 10, &count));
+    assert_int_equal(count, 0);
+    expect_ok(p2p_job_tidy(db, pool, TARGET, apr_time_from_sec(3599), apr_time_from_sec(9999), 10, &count));
+    assert_int_equal(count, 1);
     assert_string_equal(grant_of(job)->refresh_token, "refresh");
-    expect_ok(p2p_grant_expire(db, pool, "https://elsewhere.example/fhir", apr_time_from_sec(3599), &erased));
-    assert_int_equal(erased, 0);
-    expect_ok(p2p_grant_expire(db, pool, TARGET, apr_time_from_sec(3599), &erased));
-    assert_int_equal(erased, 1);
+    end_next(P2P_JOB_COMPLETED);
     assert_string_equal(grant_of(job)->refresh_token, "");
     assert_true(grant_of(job)->ended);
     assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_grant WHERE ended = 0"), 1);
     expect_error(try_order("s4", "access", "refresh", &job), P2P_E_INVALID, "grant-ended");
-    expect_ok(p2p_grant_expire(db, pool, TARGET, 0, &erased));
-    assert_int_equal(erased, 1);
+    run_sql("UPDATE p2p_job SET end_time = end_time - 3600000000 WHERE status = 'STOPPED'");
+    expect_ok(p2p_job_tidy(db, pool, TARGET, apr_time_from_sec(3599), apr_time_from_sec(9999), 10, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_grant WHERE ended = 0"), 0);
 }
 
 #define GRANT_TEST(test) cmocka_unit_test_setup_teardown(test, begin, tear_down)

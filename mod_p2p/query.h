@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Queries, and the cursors of lists in them. */
+#ifndef P2P_MOD_QUERY_H
+#define P2P_MOD_QUERY_H
+
+#include <httpd.h>
+#include <apr_tables.h>
+
+/* Reads the query into a table of r->pool, values decoded; each of its parameters has to be one of names (up to NULL) and stand once.
+ * Returns OK or what the handler is to return: 400 "bad-query" naming the parameter. */
+int p2p_query(request_rec *r, const char *const *names, apr_table_t **query);
+
+/* A cursor for the numbers of a position in what scope names (a list and its filter): opaque, and of no use anywhere else. In r->pool. */
+const char *p2p_cursor_print(request_rec *r, const char *scope, const apr_int64_t *numbers, int count);
+
+/* Reads it back. Returns OK, or 400 "bad-page" where it is not one that p2p_cursor_print made for scope. */
+int p2p_cursor_read(request_rec *r, const char *scope, const char *cursor, apr_int64_t *numbers, int count);
+
+#endif
