@@ -106,6 +106,14 @@ accepted("P2PTargetAuth $_", directives => { P2PTargetAuth => $_ })
     'client-credentials ' . client(rsa => signed_client('RS384', 'rsa -pkeyopt rsa_keygen_bits:2048')),
     'client-credentials ' . client(ec => signed_client('ES384', 'ec -pkeyopt ec_paramgen_curve:P-384'));
 
+fault('P2POrigins', "https://a.example https://b.example/path", qr/^P2POrigins \(line \d+ of .*https:\/\/b\.example\/path must be an origin, without a path: https:\/\/b\.example/);
+fault('P2POrigins', 'http://a.example', qr/^P2POrigins .*http:\/\/a\.example must be an https URL/);
+fault('P2POrigins', $_, qr/^P2POrigins .*must be/) for 'a.example', 'https://user@a.example', 'https://a.example/?x=1', 'https://a.example:99999';
+accepted("P2POrigins $_", directives => { P2POrigins => $_ }) for 'https://A.example:443/ https://b.example:8443', 'http://127.0.0.1:81';
+like((P2P::Httpd->new(db => { driver => 'sqlite3', params => "$dir/p2p.db" }, directives => { P2PRunner => $program, P2POrigins => 'https://A.example:443/ https://b.Example:8443' })
+    ->configtest('-D', 'P2P_DUMP_SPEC'))[1], qr{"origins":"https:\\?/\\?/a\.example https:\\?/\\?/b\.example:8443"}, 'P2POrigins in one form');
+accepted('P2POrigins with http', directives => { P2POrigins => 'http://a.example', P2PAllowHttp => 'On' });
+
 fault('P2PCAFile', "$dir/none", qr/^P2PCAFile \(.*none cannot be read: No such file/);
 fault('P2PCAFile', $plain, qr/^P2PCAFile \(.*plain holds no certificate/);
 accepted('P2PCAFile', directives => { P2PCAFile => "$dir/a.pem" });

@@ -69,12 +69,36 @@ sub test_over {
     return;
 }
 
+# It goes on where a page's link has expired meanwhile: the request is begun anew, once, whoever goes on with it.
+sub test_expired {
+    my ($x) = @_;
+    my $compare = $x->expect('waits', $PATIENT, 'target-waits');
+    $x->reset_target;
+    $sandbox->faults('waits', [busy('GET _getpages=', nth => 3)]);
+    my $waits = $x->order('waits', $PATIENT, 'target-waits');
+    ok($x->{httpd}->wait_for(sub { resting($x) }), 'a job rests before a page');
+    $sandbox->faults('waits', [{ do => 'status', match => 'GET _getpages=', status => 410 }, busy('GET _getpages=', nth => 3)]);
+    run_sql($x->{db}, 'UPDATE p2p_job SET not_before = 1 WHERE not_before > 0');
+    ok($x->{httpd}->wait_for(sub { run_sql($x->{db}, "SELECT COUNT(*) $RESTS AND not_before > 1 AND lease_epoch = 2") + 0 }), '... whose link expires, and rests again');
+    $sandbox->faults('waits', []);
+    run_sql($x->{db}, 'UPDATE p2p_job SET not_before = 1 WHERE not_before > 0');
+    my $job = $x->wait($waits->{path});
+    $x->ok_exchange($job, $compare, 'begun anew', count => undef);
+    my $report = $x->report($waits->{path});
+    is(scalar(grep { $_->{code} eq 'expired' } @{ $report->{resources} }), 1, '... once');
+    my %requests = map { $_->{request} => 1 } @{ $report->{parts} };
+    is(join(' ', sort keys %requests), '0 1', '... as a request of its own');
+    is(scalar(grep { !$_->{landed} } @{ $report->{parts} }), 0, '... all of whose parts landed');
+    return;
+}
+
 each_database('resting', sub {
     my ($db) = @_;
     my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => ['waits', 'plain'], directives => { P2PRetryFor => 3600, P2PJobsPerRunner => 1 });
     test_rest($x, 'a page', 'waits', busy('GET _getpages=', nth => 2));
     test_rest($x, 'the metadata', 'waits', busy('GET /metadata'));
     test_rest($x, 'a Bundle', 'target', busy('POST /fhir', nth => 2));
+    test_expired($x);
     test_stopped($x);
     test_over($x);
     $x->ok_sealed('resting');

@@ -157,6 +157,17 @@ subtest 'bodies' => sub {
     my $answer = get('a', $all);
     is length $answer->{content}, 500, 'cut, but complete to look at';
     ok !$answer->{json}, 'and not JSON';
+    my $plain = get('a', $all)->{json};
+    $s->faults('a', {do => 'wrong-total', to => -3});
+    is get('a', $all)->{json}{total}, $plain->{total} - 3, 'wrong-total';
+    $s->faults('a', [{do => 'endless', count => 0}, {do => 'xml-links', count => 0}]);
+    my ($next, $pages, %seen) = ("$all?_count=1000", 0);
+    while ($next && $pages++ < 5) {
+        ($next) = map { $_->{url} =~ s{.*?/fhir}{}r } grep { $_->{relation} eq 'next' } @{ get('a', $next)->{json}{link} };
+        $seen{ $next // '' }++;
+    }
+    is keys %seen, 5, 'endless: each page has a next link of its own';
+    is scalar(grep { !/_format=application\/fhir%2Bxml/ } keys %seen), 0, 'xml-links: which asks for XML';
     $s->faults('a', {do => 'not-json'});
     $answer = get('a', $all);
     ok $answer->{status} == 200 && !$answer->{json}, 'not-json';

@@ -65,6 +65,20 @@ static const char *read_pieces(const char *text, size_t len, size_t size, int le
     return heard.text;
 }
 
+/* How many of the entries are what was searched for. */
+static int matches(const char *text)
+{
+    heard_t heard = {"", -1};
+    p2p_bundle_reader_t *reader = p2p_bundle_reader_make(scratch, MAX, hear, &heard);
+    int count;
+
+    assert_null(p2p_bundle_reader_feed(reader, text, strlen(text)));
+    assert_null(p2p_bundle_reader_finish(reader));
+    count = (int)p2p_bundle_reader_bundle(reader)->matches;
+    p2p_bundle_reader_close(reader);
+    return count;
+}
+
 static void expect_with(const char *text, int left, const char *told)
 {
     size_t len = strlen(text), size;
@@ -78,6 +92,16 @@ static void expect_with(const char *text, int left, const char *told)
 static void expect(const char *text, const char *told)
 {
     expect_with(text, -1, told);
+}
+
+static void counts_matches(void **state)
+{
+    (void)state;
+    assert_int_equal(matches("{\"resourceType\":\"Bundle\",\"type\":\"searchset\"}"), 0);
+    assert_int_equal(matches("{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"entry\":[{\"resource\":{\"a\":1}},"
+                             "{\"resource\":{\"a\":2},\"search\":{\"mode\":\"match\"}},{\"resource\":{\"a\":3},\"search\":{\"mode\":\"include\"}},"
+                             "{\"search\":{\"mode\":\"outcome\"},\"resource\":{\"a\":4}},{\"search\":{\"mode\":\"include\"},\"resource\":{\"a\":5}},"
+                             "{\"search\":{\"score\":1},\"resource\":{\"search\":{\"mode\":\"include\"}}},{\"fullUrl\":\"x\"}]}"), 3);
 }
 
 static void pages(void **state)
@@ -369,7 +393,7 @@ static void taken_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pages), cmocka_unit_test(any_order), cmocka_unit_test(links), cmocka_unit_test(look_alikes),
+        cmocka_unit_test(counts_matches), cmocka_unit_test(pages), cmocka_unit_test(any_order), cmocka_unit_test(links), cmocka_unit_test(look_alikes),
         cmocka_unit_test(singles), cmocka_unit_test(refused), cmocka_unit_test(memory_stays_flat), cmocka_unit_test(limits),
         cmocka_unit_test(taken_over), cmocka_unit_test(taken_alone)};
 

@@ -463,6 +463,63 @@ static void dropped(void **state)
     end_world(&world);
 }
 
+/* A target that is away for as long as trouble may last, by a clock that goes on with the timers. */
+static apr_time_t driven;
+
+static apr_time_t driven_now(void *baton)
+{
+    (void)baton;
+    return driven;
+}
+
+static verdict_t away(world_t *world, const sent_t *sent)
+{
+    verdict_t verdict = fine;
+
+    (void)sent;
+    verdict.status = world->number-- > 0 ? 503 : 200;
+    return verdict;
+}
+
+/* Answers and waits until all is written or it fails; how many seconds that took. */
+static int waited(world_t *world, int refusals)
+{
+    apr_time_t begun;
+
+    set_out(world, 20, 1, away);
+    world->clock = (p2p_clock_t){driven_now, driven_now, NULL};
+    world->trouble.lasts = apr_time_from_sec(3600);
+    world->number = refusals;
+    begun = driven = apr_time_from_sec(1000);
+    receive_line(world, 5);
+    run_order(world);
+    while (!world->failed && world->written < 5) {
+        if (world->in_flight) answer(world, 0);
+        else {
+            assert_true(p2p_push_waits_until(world->push) == driven + world->timers[0].delay);
+            driven += world->timers[0].delay;
+            fire_timer(world, 0);
+        }
+        run_order(world);
+    }
+    return (int)apr_time_sec(driven - begun);
+}
+
+static void away_for_long(void **state)
+{
+    world_t world;
+
+    (void)state;
+    assert_in_range(waited(&world, 14), 1100, 2200);
+    assert_null(world.failed);
+    assert_true(p2p_trouble_lasting(&world.trouble) == 0);
+    finish_world(&world);
+    end_world(&world);
+    assert_in_range(waited(&world, 1000), 3600, 3601);
+    assert_string_equal(world.failed, "target-unavailable");
+    end_world(&world);
+}
+
 static void bounds(void **state)
 {
     world_t world;
@@ -523,7 +580,7 @@ int main(void)
         cmocka_unit_test(one_at_fault), cmocka_unit_test(all_at_fault), cmocka_unit_test(circle_at_fault), cmocka_unit_test(too_large), cmocka_unit_test(size_is_learnt), cmocka_unit_test(bytes_are_learnt),
         cmocka_unit_test(several_at_fault), cmocka_unit_test(busy_entries),
         cmocka_unit_test(in_line), cmocka_unit_test(timed_out), cmocka_unit_test(retry_after), cmocka_unit_test(broken_connections), cmocka_unit_test(conflict),
-        cmocka_unit_test(entries_within_an_answer), cmocka_unit_test(failures), cmocka_unit_test(dropped), cmocka_unit_test(bounds)};
+        cmocka_unit_test(entries_within_an_answer), cmocka_unit_test(failures), cmocka_unit_test(dropped), cmocka_unit_test(away_for_long), cmocka_unit_test(bounds)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
