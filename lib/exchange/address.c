@@ -150,6 +150,33 @@ static void write_id(const work_t *work, const p2p_resource_t *resource, p2p_add
     else if (derived) say(address, resource->id_splice, with_id(work, splice, derived, address->pair.target));
 }
 
+/* In a batch nothing can refer to itself before its id is known: what its splice says stands again after the attempt, for a second one. */
+static void put_aside(const work_t *work, const p2p_resource_t *resource, p2p_link_t *link, p2p_address_t *address)
+{
+    struct p2p_address_aside_t *aside = apr_palloc(work->pool, sizeof *aside);
+
+    aside->next = address->aside;
+    aside->link = link;
+    aside->splice = resource->splices[link->splice];
+    aside->splice.text = apr_pstrmemdup(work->pool, aside->splice.text, aside->splice.len);
+    address->aside = aside;
+}
+
+void p2p_address_restore(p2p_outgoing_t *outgoing)
+{
+    const struct p2p_address_aside_t *aside;
+    int i;
+
+    for (i = 0; outgoing->addresses && i < outgoing->count; i++) {
+        for (aside = outgoing->addresses[i].aside; aside; aside = aside->next) {
+            const p2p_splice_t *s = &aside->splice;
+
+            p2p_resource_set_splice(outgoing->resources[i], aside->link->splice, s->at, s->cut, s->text, s->len);
+            aside->link->settled = 0;
+        }
+    }
+}
+
 static void write_link(const work_t *work, p2p_resource_t *resource, p2p_link_t *link, p2p_address_t *address)
 {
     const char *derived = derived_id(resource, link);
@@ -159,7 +186,10 @@ static void write_link(const work_t *work, p2p_resource_t *resource, p2p_link_t 
     if (known->pair.target) say(address, link->splice, with_id(work, &resource->splices[link->splice], derived, known->pair.target));
     else if (known->digest && !work->batch)
         say(address, link->splice, apr_pstrcat(work->pool, "\"", urn_of(work->pool, known->digest), "\"", NULL));
-    else if (resource->key) p2p_map_unresolved(work->outgoing->mapper, resource, link, work->keep);
+    else if (resource->key) {
+        if (link->key == resource->key) put_aside(work, resource, link, address);
+        p2p_map_unresolved(work->outgoing->mapper, resource, link, work->keep);
+    }
 }
 
 static void address_entry(const work_t *work, int i)

@@ -13,6 +13,9 @@
  * Errors: the database's. */
 p2p_error_t *p2p_address(p2p_outgoing_t *outgoing, p2p_ids_t *ids, int batch, int keep);
 
+/* The attempt is over: what refers to itself, and could not in it, does so again; those have an address->aside, and are to be sent once more. */
+void p2p_address_restore(p2p_outgoing_t *outgoing);
+
 /* The query that a conditional update of a resource with this identifier has, percent-encoded: "identifier=…", in p. */
 const char *p2p_address_query(apr_pool_t *p, const char *system, const char *value);
 

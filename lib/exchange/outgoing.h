@@ -17,6 +17,11 @@ typedef struct p2p_address_t {
         const char *text;   /* instead of the splice's; NULL: the splice's own */
         apr_size_t len;
     } *splices;
+    struct p2p_address_aside_t {
+        struct p2p_address_aside_t *next;
+        p2p_link_t *link;
+        p2p_splice_t splice;
+    } *aside;               /* references to itself that this attempt leaves out; NULL: none */
 } p2p_address_t;
 
 typedef struct p2p_family_t p2p_family_t;

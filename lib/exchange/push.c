@@ -369,8 +369,10 @@ static void apply_entry(p2p_push_t *push, p2p_outgoing_t *again, p2p_outgoing_t 
     p2p_resource_t *resource = outgoing->resources[i];
     int may_pass = entry->status == 409 || entry->status == 412 || p2p_retry_status(entry->status);
 
-    if (entry->status >= 200 && entry->status < 300) push->set.written(push->set.baton, resource, entry->version);
-    else if (is_away(entry->status) || is_gone(outgoing, i, entry->status)) p2p_outgoing_add(again, resource);
+    if (entry->status >= 200 && entry->status < 300) {
+        if (outgoing->addresses && outgoing->addresses[i].aside) p2p_outgoing_add(again, resource);
+        else push->set.written(push->set.baton, resource, entry->version);
+    } else if (is_away(entry->status) || is_gone(outgoing, i, entry->status)) p2p_outgoing_add(again, resource);
     else if (may_pass && again->attempts < P2P_ATTEMPTS) p2p_outgoing_add(again, resource);
     else {
         p2p_limit_refused(outgoing);
@@ -415,15 +417,18 @@ static p2p_error_t *settle_ids(p2p_push_t *push, p2p_outgoing_t *outgoing, const
 static void send_again(p2p_push_t *push, p2p_outgoing_t *outgoing, p2p_outgoing_t *again, const p2p_answer_entry_t *entries,
                        const apr_table_t *fields)
 {
-    int i, away = 0;
+    int i, away = 0, failed = 0;
 
-    for (i = 0; i < outgoing->count && !away; i++) away = is_away(entries[i].status) ? entries[i].status : 0;
+    for (i = 0; i < outgoing->count; i++) {
+        if (is_away(entries[i].status)) away = entries[i].status;
+        failed |= entries[i].status > 299 && !is_gone(outgoing, i, entries[i].status);
+    }
     live(push, again);
     p2p_limit_shared(outgoing, again);
     again->then = outgoing->then;
     outgoing->then = NULL;
     if (away && !retry(push, again, fields)) unavailable(push, again, away);
-    else if (!away && !retry_few(push, again, fields)) enqueue(push, again, 1); /* what was gone: it is addressed anew */
+    else if (!failed || (!away && !retry_few(push, again, fields))) enqueue(push, again, 1); /* it is only addressed anew */
 }
 
 static void apply_entries(p2p_push_t *push, p2p_outgoing_t *outgoing, const p2p_answer_entry_t *entries, const apr_table_t *fields)
@@ -492,6 +497,7 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     p2p_push_t *push = outgoing->owner;
 
     outgoing->transfer = NULL;
+    p2p_address_restore(outgoing);
     leave_line(outgoing);
     push->in_flight--;
     if ((push->broken || push->draining) && (error || status > 201)) {

@@ -114,7 +114,7 @@ sub test_way {
         $sandbox->set('tangled', order => $order);
         $x->reset_target;
         my $known = test_members($x, $name);
-        test_tangled($x, $name) if $bundles eq 'transaction';
+        test_tangled($x, $name);
         test_again($x, $known, $name);
         test_deleted($x, $known, $name) if $ids eq 'conditional';
     }
