@@ -34,6 +34,7 @@ my $client = P2P::Httpd::write_file("$dir/client.json", '{"clientId":"a runner",
 my $sandbox = P2P::Exchange::sandbox(
     { name => 'source', data => [$single], directives => [@strict, 'SandboxPageSize 500'] },
     { name => 'shared', data => [$many], directives => [@strict, 'SandboxPageSize 100'] },
+    { name => 'away', data => [write_data("$dir/few.ndjson", member_lines('one-of-few', 20))], directives => \@strict },
     { name => 'target', role => 'target' },
     { name => 'guarded', role => 'target', directives => ['SandboxTokenLifetime 1', 'SandboxClient "a runner" "SECRET-of +%us"', 'SandboxDelay 100'] },
 );
@@ -114,13 +115,17 @@ sub test_eight {
     return;
 }
 
-# The target's token endpoint is found by discovery; its tokens live a second, one is refused in its time, and the endpoint is away for a while.
+# The target's token endpoint is found by discovery; its tokens live a second, one is refused in its time, and the endpoint is away for a while. Beside that
+# a source's token endpoint wants to be left alone for longer than a refresh may take.
 sub test_target {
     my ($db) = @_;
-    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => ['shared'], target => 'guarded',
-        directives => { P2PTargetAuth => "client-credentials $client", P2PBundleSize => 20 });
-    $x->add_target_patient('one');
+    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => ['shared', 'away'], target => 'guarded',
+        directives => { P2PTargetAuth => "client-credentials $client", P2PBundleSize => 20, P2PRetryFor => 120 });
+    $x->add_target_patient($_) for 'one', 'another';
     $sandbox->set('guarded', bearer => 1);
+    $sandbox->faults('away', { do => 'status', match => 'POST /token', status => 429, retryAfter => 31 });
+    $sandbox->add_grant('away', '-', 'SECRET-left-alone');
+    my $waits = $x->order('away', 'one-of-few', 'another', no_patient => 1, token => ['', 'SECRET-left-alone']);
     $sandbox->clear_requests('guarded');
     $sandbox->faults('guarded', { do => 'expired-token', match => 'POST /fhir', nth => 3 }, { do => 'status', match => 'POST /token', status => 503, nth => 2, count => 2 });
     my $job = $x->exchange('shared', $members[0], 'one', no_patient => 1);
@@ -128,6 +133,9 @@ sub test_target {
     is($job->{progress}{written}, $RESOURCES / $JOBS, '... all is written');
     my @tokens = grep { $_->{url} =~ m{/token} && $_->{status} == 200 } @{ $sandbox->requests('guarded')->{log} };
     cmp_ok(scalar @tokens, '>=', 3, '... with ' . @tokens . ' tokens');
+    my $late = $x->wait($waits->{path});
+    is($late->{batchStatus}, 'COMPLETED', 'a token endpoint that wants to be left alone: COMPLETED') or diag explain($late);
+    is(scalar(grep { $_->{url} =~ m{/token} } @{ $sandbox->requests('away')->{log} }), 2, '... which was asked once, and once more when its time was over');
     $sandbox->set('guarded', bearer => 0);
     $sandbox->faults('guarded', { do => 'status', match => 'POST /token', status => 401, count => 0, body => '{"error":"invalid_client","error_description":"SECRET"}' });
     $sandbox->set('guarded', bearer => 1);

@@ -91,8 +91,8 @@ sub exchange_with {
 
 # The member's id at the source is in the token answer only.
 sub order {
-    my ($x, $name) = @_;
-    my $refresh = $provider->tell('grant', client => $SOURCE{$name}{client}, member => $member->{patient})->{refresh};
+    my ($x, $name, $refresh) = @_;
+    $refresh //= $provider->tell('grant', client => $SOURCE{$name}{client}, member => $member->{patient})->{refresh};
     push @{ $x->{leaky} }, $refresh, $member->{patient};
     $x->add_target_patient("target-$name");
     my $answer = $x->{api}->post("/api/oidc_servers/$x->{pid}{$name}/batch_job",
@@ -126,22 +126,32 @@ sub test_sources {
         cmp_ok($kinds{ $case->{client} }{ $case->{basic} } // 0, '>=', 4, "$name: ... several times");
     }
     cmp_ok($kinds{'runner +%'}{1} // 0, '>=', 2, 'several tokens for the target, by Basic');
-    test_replay($ordered{basic}{refresh});
+    test_replay($x, $ordered{basic}{refresh});
     $x->ok_sealed('sources');
     $x->stop;
     return;
 }
 
-# What would have happened: the provider does look out for it.
-sub test_replay {
+# Refreshes past us; what the provider says.
+sub refresh_elsewhere {
     my ($refresh) = @_;
     my @form = map { ('--data-urlencode', $_) } 'grant_type=refresh_token', "refresh_token=$refresh";
     my $user = join ':', map { s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ger } 'by basic +%&=', $SECRET;
     open my $curl, '-|', 'curl', '-s', '--cacert', $certificate->{cert}, '-u', $user, @form, "$origin/token" or die "curl: $!\n";
     my $said = join '', <$curl>;
     close $curl;
-    like($said, qr/invalid_grant/, 'a refresh token that comes twice is refused');
+    return $said;
+}
+
+# What would have happened: the provider does look out for it. A job that comes with a token that somebody else has used ends.
+sub test_replay {
+    my ($x, $refresh) = @_;
+    like(refresh_elsewhere($refresh), qr/invalid_grant/, 'a refresh token that comes twice is refused');
     is($provider->tell('events')->{revoked}, 1, '... and its grant revoked');
+    my $used = $provider->tell('grant', client => $SOURCE{basic}{client}, member => $member->{patient})->{refresh};
+    like(refresh_elsewhere($used), qr/access_token/, 'a refresh token that was used elsewhere');
+    my $ordered = order($x, 'basic', $used);
+    $x->ok_failed($x->wait($ordered->{path}), 'token-refused', qr/invalid_grant.*authorise the exchange again/, '... ends the job');
     return;
 }
 
