@@ -110,9 +110,24 @@ static p2p_error_t *add_jobs(p2p_db_t *db, apr_pool_t *p, json_object *status)
     return NULL;
 }
 
+/* Jobs that wait for trouble to pass without a runner, and those, by target, that no runner alive is for. */
+static p2p_error_t *add_waiting(p2p_db_t *db, apr_pool_t *p, json_object *status)
+{
+    json_object *unserved = json_object_new_object();
+    p2p_rows_t rows;
+
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_STATUS_RESTING, &rows));
+    p2p_json_add_int(status, "resting", p2p_rows_int(&rows, 0, 0));
+    json_object_object_add(status, "unserved", unserved);
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_STATUS_UNSERVED, &rows));
+    for (int i = 0; i < rows.count; i++) p2p_json_add_int(unserved, rows.cell[i][0], p2p_rows_int(&rows, i, 1));
+    return NULL;
+}
+
 p2p_error_t *p2p_runner_status(p2p_db_t *db, apr_pool_t *p, json_object **status)
 {
     *status = p2p_json_own(p, json_object_new_object());
     P2P_TRY(add_runners(db, p, *status));
-    return add_jobs(db, p, *status);
+    P2P_TRY(add_jobs(db, p, *status));
+    return add_waiting(db, p, *status);
 }

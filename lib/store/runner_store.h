@@ -22,7 +22,8 @@ p2p_error_t *p2p_runner_heartbeat(p2p_db_t *db, apr_pool_t *p, const char *owner
 /* Takes the row away at a regular end. */
 p2p_error_t *p2p_runner_unregister(p2p_db_t *db, apr_pool_t *p, const char *owner);
 
-/* What p2p-runner status shows: runners alive, jobs by status and target, oldest queued. Owned by p. */
+/* What p2p-runner status shows: runners alive, jobs by target and status, the oldest queued, how many rest (wait for trouble to pass, without
+ * a runner), and by target those that no runner alive is for. Owned by p. */
 p2p_error_t *p2p_runner_status(p2p_db_t *db, apr_pool_t *p, json_object **status);
 
 #endif

@@ -374,6 +374,11 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "SELECT target, status, COUNT(*) FROM p2p_job GROUP BY target, status ORDER BY target, status", "", 3},
     [P2P_SQL_STATUS_QUEUED] = {"p2p_status_queued",
         "SELECT MIN(create_time) FROM p2p_job WHERE target = %s AND status = 'STARTING'", "s", 1},
+    [P2P_SQL_STATUS_RESTING] = {"p2p_status_resting",
+        "SELECT COUNT(*) FROM p2p_job j WHERE j.status = 'STARTED' AND j.not_before > {now} AND " NOBODYS, "", 1},
+    [P2P_SQL_STATUS_UNSERVED] = {"p2p_status_unserved",
+        "SELECT j.target, COUNT(*) FROM p2p_job j WHERE j." ACTIVE " AND NOT EXISTS (SELECT 1 FROM p2p_runner r "
+        "WHERE r.target = j.target AND r.lease_until > {now}) GROUP BY j.target ORDER BY j.target", "", 2},
 };
 
 /* The words in which the drivers differ. */

@@ -448,13 +448,36 @@ static void one_turn_a_minute(void **state)
     assert_int_equal(mine, 1);
 }
 
+/* --- what p2p-runner status shows --- */
+
+static void status_of_jobs(void **state)
+{
+    p2p_job_order_t order = order_for("src-9", "tgt-9", "r9");
+    json_object *status;
+    p2p_job_t *job;
+
+    (void)state;
+    enqueue("src-1", "tgt-1", "r1");
+    enqueue("src-2", "tgt-2", "r2");
+    expect_ok(p2p_job_rest(db, pool, claim("A"), "A", 3600 * SECOND, SECOND));
+    expect_ok(p2p_job_enqueue(db, pool, ring, "https://elsewhere.example/fhir", server, &order, "portal", &job));
+    expect_ok(p2p_runner_status(db, pool, &status));
+    assert_int_equal(json_object_get_int(json_object_object_get(status, "resting")), 1);
+    assert_string_equal(json_object_to_json_string_ext(json_object_object_get(status, "unserved"), JSON_C_TO_STRING_NOSLASHESCAPE),
+                        "{\"https://elsewhere.example/fhir\":1}");
+    expire("A");
+    expire("B");
+    expect_ok(p2p_runner_status(db, pool, &status));
+    assert_int_equal(json_object_get_int(json_object_object_get(json_object_object_get(status, "unserved"), TARGET)), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         JOB_TEST(found_by_its_client), JOB_TEST(listed), JOB_TEST(once_for_a_key), JOB_TEST(stopped_in_the_queue),
         JOB_TEST(stopped_while_running), JOB_TEST(stopped_with_a_dead_runner), JOB_TEST(begun_again), JOB_TEST(not_begun_again),
         JOB_TEST(bound_to_another_meanwhile), JOB_TEST(dead_letters), JOB_TEST(dead_letters_without_body), JOB_TEST(report),
-        JOB_TEST(tidied), JOB_TEST(tidied_one_of_two), JOB_TEST(one_turn_a_minute),
+        JOB_TEST(tidied), JOB_TEST(tidied_one_of_two), JOB_TEST(one_turn_a_minute), JOB_TEST(status_of_jobs),
     };
 
     return run_group("job_control", tests, sizeof tests / sizeof *tests);
