@@ -69,7 +69,8 @@ typedef struct p2p_http_request_t {
 
 struct p2p_http_t {
     /* Starts a request; the request's strings are copied, its body and baton must live until done or cancel.
-     * Errors: P2P_E_INVALID "bad-url" or "bad-field" (CR, LF or NUL in a field). HTTP/1.1.
+     * Errors: P2P_E_INVALID "bad-url" or "bad-field" (CR, LF or NUL in a field). Over TLS HTTP/2 where the
+     * peer speaks it, one request on a connection at a time; else HTTP/1.1.
      * Redirects are not followed. The error lives until the next poll. */
     p2p_error_t *(*start)(p2p_http_t *http, const p2p_http_request_t *request, p2p_http_transfer_t **transfer);
     void (*resume)(p2p_http_transfer_t *transfer);

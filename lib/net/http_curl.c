@@ -154,6 +154,8 @@ static void leave_curl(p2p_http_transfer_t *t)
     t->easy = NULL;
     curl_slist_free_all(t->fields);
     t->fields = NULL;
+    p2p_gunzip_free(t->gunzip);
+    t->gunzip = NULL;
 }
 
 /* From running, or from being set running, to ended; told later, by deliver. */
@@ -337,6 +339,7 @@ static void collect_ended(p2p_curl_loop_t *loop)
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         t = (p2p_http_transfer_t *)(void *)private;
         t->result = message->data.result;
+        if (t->gunzip && t->result == CURLE_OK && !p2p_gunzip_is_whole(t->gunzip)) t->result = CURLE_BAD_CONTENT_ENCODING;
         end(t);
     }
 }

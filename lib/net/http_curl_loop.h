@@ -5,6 +5,7 @@
 
 #include <curl/curl.h>
 #include "net/http_curl.h"
+#include "net/http_gunzip.h"
 #include "net/http_timer.h"
 
 #define P2P_CURL_CONNECT_SECONDS 10
@@ -36,6 +37,7 @@ struct p2p_http_transfer_t {
     p2p_http_head_t head;
     apr_size_t head_bytes;
     int head_done;
+    p2p_gunzip_t *gunzip;       /* where the body comes compressed */
     apr_uint64_t received, sent; /* decoded bytes of the body handed out; offset of the body asked for next */
     int is_running, paused, resume, gone;
     p2p_http_timer_t *stall_timer;

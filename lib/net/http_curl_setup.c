@@ -1,18 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One transfer as libcurl sees it: its options and its callbacks. */
+#include <apr_cstr.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <string.h>
 #include "net/http_curl_loop.h"
 
-/* HTTP/1.1 may use a small buffer, and TLS comes in records of 16 KiB; it bounds what libcurl inflates while we pause. */
-#define READ_BUFFER (16 * 1024L)
+#define READ_BUFFER (16 * 1024L) /* TLS comes in records of 16 KiB */
 #define UPLOAD_BUFFER (64 * 1024L)
 
 static int end_it(p2p_http_transfer_t *t, p2p_error_kind_t kind, const char *code, const char *sentence)
 {
     if (!t->error) t->error = p2p_error_make(t->pool, kind, code, sentence, t->peer);
     return 0;
+}
+
+/* Hands decoded bytes out. */
+static p2p_http_flow_t hand_out(void *baton, const char *bytes, apr_size_t len)
+{
+    p2p_http_transfer_t *t = baton;
+    p2p_http_flow_t flow = P2P_HTTP_GO;
+
+    t->received += len;
+    if (t->request.max_bytes && t->received > t->request.max_bytes) {
+        end_it(t, P2P_E_INVALID, "too-large", "%s sent a longer answer than is accepted.");
+        return P2P_HTTP_STOP;
+    }
+    if (t->request.data) flow = t->request.data(t->request.baton, bytes, len);
+    if (flow == P2P_HTTP_STOP) end_it(t, P2P_E_CONFLICT, "stopped", "The request to %s was stopped by this program.");
+    if (flow == P2P_HTTP_PAUSE) t->paused = t->was_paused = 1;
+    return t->gone ? P2P_HTTP_STOP : flow;
+}
+
+static size_t broken(p2p_http_transfer_t *t)
+{
+    end_it(t, P2P_E_UNAVAILABLE, "cut-short", "%s sent an answer that cannot be decompressed, or not to its end.");
+    return CURL_WRITEFUNC_ERROR;
+}
+
+/* libcurl allows the call from its callback, and so takes nothing more from the connection. */
+static size_t taken_and_paused(p2p_http_transfer_t *t, size_t len)
+{
+    return curl_easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK ? len : CURL_WRITEFUNC_ERROR;
+}
+
+/* What is not inflated yet stays with libcurl, which gives the same bytes again: memory is a function of what is read at a time, not
+ * of what it stands for. (libcurl's own decompression goes on while paused: 16 KiB may become 16 MiB at each pause.) */
+static size_t gunzip(p2p_http_transfer_t *t, const char *bytes, size_t len)
+{
+    switch (p2p_gunzip_feed(t->gunzip, bytes, len, hand_out, t)) {
+    case P2P_GUNZIP_TAKEN: return len;
+    case P2P_GUNZIP_TAKEN_AND_PAUSED: return taken_and_paused(t, len);
+    case P2P_GUNZIP_PAUSED: return CURL_WRITEFUNC_PAUSE;
+    case P2P_GUNZIP_STOPPED: break;
+    case P2P_GUNZIP_BROKEN: return broken(t);
+    }
+    return CURL_WRITEFUNC_ERROR;
 }
 
 static size_t on_body(char *bytes, size_t one, size_t len, void *baton)
@@ -22,20 +65,11 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *baton)
     (void)one; /* always 1 */
     if (t->gone) return CURL_WRITEFUNC_ERROR;
     if (t->paused) return CURL_WRITEFUNC_PAUSE;
-    t->received += len;
-    if (t->request.max_bytes && t->received > t->request.max_bytes)
-        return end_it(t, P2P_E_INVALID, "too-large", "%s sent a longer answer than is accepted."), CURL_WRITEFUNC_ERROR;
-    if (!t->request.data) return len;
-    switch (t->request.data(t->request.baton, bytes, len)) {
-    case P2P_HTTP_GO:
-        return t->gone ? CURL_WRITEFUNC_ERROR : len;
-    case P2P_HTTP_PAUSE:
-        /* libcurl allows the call from here, and so takes nothing more from the connection. */
-        t->paused = t->was_paused = 1;
-        return curl_easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK ? len : CURL_WRITEFUNC_ERROR;
-    case P2P_HTTP_STOP:
-        end_it(t, P2P_E_CONFLICT, "stopped", "The request to %s was stopped by this program.");
-        break;
+    if (t->gunzip) return gunzip(t, bytes, len);
+    switch (hand_out(t, bytes, len)) {
+    case P2P_HTTP_GO: return len;
+    case P2P_HTTP_PAUSE: return taken_and_paused(t, len);
+    case P2P_HTTP_STOP: break;
     }
     return CURL_WRITEFUNC_ERROR;
 }
@@ -63,6 +97,17 @@ static void add_field(p2p_http_transfer_t *t, const char *line, apr_size_t len)
                    line + len > value ? apr_pstrmemdup(t->pool, value, (apr_size_t)(line + len - value)) : "");
 }
 
+/* In the form it came in, or as gzip where that was offered. */
+static int is_readable(p2p_http_transfer_t *t)
+{
+    const char *coding = t->request.gzip ? apr_table_get(t->head.fields, "Content-Encoding") : NULL;
+
+    if (!coding || !*coding || !apr_cstr_casecmp(coding, "identity")) return 1;
+    if (apr_cstr_casecmp(coding, "gzip") && apr_cstr_casecmp(coding, "x-gzip")) return 0;
+    t->gunzip = p2p_gunzip_make();
+    return t->gunzip != NULL;
+}
+
 static size_t on_head_line(char *line, size_t one, size_t len, void *baton)
 {
     p2p_http_transfer_t *t = baton;
@@ -80,6 +125,7 @@ static size_t on_head_line(char *line, size_t one, size_t len, void *baton)
         add_field(t, line, len);
     } else if (t->head.status >= 200) {
         t->head_done = 1;
+        if (!is_readable(t)) return broken(t);
         if (t->request.head) t->request.head(t->request.baton, &t->head);
     }
     return t->gone ? CURL_WRITEFUNC_ERROR : len;
@@ -125,7 +171,7 @@ static CURLcode set_connection(p2p_http_transfer_t *t)
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_CONNECTTIMEOUT, (long)P2P_CURL_CONNECT_SECONDS);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_BUFFERSIZE, READ_BUFFER);
     SET(CURLOPT_PRIVATE, t);
     SET(CURLOPT_ERRORBUFFER, t->curl_said);
@@ -185,12 +231,12 @@ static CURLcode set_fields(p2p_http_transfer_t *t)
     const apr_array_header_t *fields = t->request.fields;
     CURLcode code = t->request.body ? add_line(t, "Expect:") : CURLE_OK;
 
+    if (code == CURLE_OK && t->request.gzip) code = add_line(t, "Accept-Encoding: gzip");
     for (int i = 0; code == CURLE_OK && fields && i < fields->nelts; i++)
         code = add_line(t, APR_ARRAY_IDX(fields, i, const char *));
     if (code != CURLE_OK) return code;
     if (t->fields) SET(CURLOPT_HTTPHEADER, t->fields);
     if (t->loop->settings.user_agent) SET(CURLOPT_USERAGENT, t->loop->settings.user_agent);
-    if (t->request.gzip) SET(CURLOPT_ACCEPT_ENCODING, "gzip");
     return CURLE_OK;
 }
 

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 /* The server: a process that forks one for each connection. */
 
@@ -120,6 +121,45 @@ static void say_gzip(int fd, size_t len)
     free(out);
 }
 
+/* So many megabytes of zeros, as few bytes. */
+static void say_bomb(int fd, apr_uint64_t mb)
+{
+    static char zeros[1 << 20], out[1 << 16];
+    z_stream z = {.next_in = NULL};
+
+    if (deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK) _exit(1);
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (apr_uint64_t i = 0; i <= mb; i++) {
+        z.next_in = (unsigned char *)zeros;
+        z.avail_in = i < mb ? sizeof zeros : 0;
+        do {
+            z.next_out = (unsigned char *)out;
+            z.avail_out = sizeof out;
+            deflate(&z, i < mb ? Z_NO_FLUSH : Z_FINISH);
+            if (z.avail_out == sizeof out) break;
+            say(fd, "%x\r\n", (unsigned)(sizeof out - z.avail_out));
+            if (send(fd, out, sizeof out - z.avail_out, MSG_NOSIGNAL) < 0) _exit(0);
+            say(fd, "\r\n");
+        } while (!z.avail_out);
+    }
+    deflateEnd(&z);
+    say(fd, "0\r\n\r\n");
+}
+
+/* Gzip that is none, that ends too early, in two members, and a coding that nobody asked for. */
+static void say_odd_gzip(int fd, apr_uint64_t which)
+{
+    static const char member[] = "\x1f\x8b\x08\0\0\0\0\0\0\xff\x01\x03\0\xfc\xff" "abc" "\xc2\x41\x24\x35\x03\0\0\0";
+    const size_t len = sizeof member - 1;
+
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nConnection: close\r\n\r\n", which == 4 ? "br" : "gzip");
+    if (which == 1) send(fd, "this is no gzip at all", 22, MSG_NOSIGNAL);
+    if (which == 2) send(fd, member, len - 5, MSG_NOSIGNAL);
+    if (which >= 3) send(fd, member, len, MSG_NOSIGNAL);
+    if (which == 3) send(fd, member, len, MSG_NOSIGNAL);
+    _exit(0);
+}
+
 static void say_text(int fd, const char *text)
 {
     say(fd, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nX-Two: a\r\nx-two: b\r\n\r\n%s", strlen(text), text);
@@ -201,6 +241,10 @@ static void serve(int fd, const char *head, int number)
     } else if (!strcmp(what, "gzip")) {
         if (!strcmp(field(head, "\r\nAccept-Encoding: "), "gzip")) say_gzip(fd, n);
         else say_text(fd, "not asked for");
+    } else if (!strcmp(what, "bomb")) {
+        say_bomb(fd, n);
+    } else if (!strcmp(what, "oddgzip")) {
+        say_odd_gzip(fd, n);
     } else if (!strcmp(what, "cut")) {
         say(fd, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n", n * 2);
         say_pattern(fd, 0, n);

@@ -25,6 +25,53 @@ static void test_pause(void **state)
     pause_through(state, "gzip/1000000", 0, 1, 0);
 }
 
+static long peak_kb(void)
+{
+    char line[256];
+    long kb = 0;
+    FILE *in = fopen("/proc/self/status", "r");
+
+    while (in && fgets(line, sizeof line, in)) sscanf(line, "VmHWM: %ld", &kb);
+    if (in) fclose(in);
+    return kb;
+}
+
+/* 200 MB in 200 kB, paused again and again: it comes as it is taken, and memory stays what it was. */
+static void test_bomb(void **state)
+{
+    call_t call = {.f = *state, .pause_every = 1 << 20};
+    p2p_http_request_t r = request_for(&call, "GET", "bomb/200");
+    long before = peak_kb();
+
+    r.gzip = 1;
+    ask(&call, &r);
+    assert_string_equal(call.code, "");
+    assert_int_equal(call.got, 200 << 20);
+    assert_int_equal(call.calls_while_paused, 0);
+    assert_true(call.pauses > 150);
+    if (!getenv("P2P_SANITIZED") && !getenv("P2P_TEST_EXEC")) assert_true(peak_kb() - before < 4096);
+    call = (call_t){.f = *state};
+    r.max_bytes = 1 << 20;
+    ask(&call, &r);
+    assert_string_equal(call.code, "too-large");
+    assert_true(call.got <= 1 << 20);
+}
+
+static void test_odd_gzip(void **state)
+{
+    static const char *const codes[] = {"", "cut-short", "cut-short", "", "cut-short"};
+
+    for (int i = 1; i <= 4; i++) {
+        call_t call = {.f = *state};
+        p2p_http_request_t r = request_for(&call, "GET", apr_psprintf(call.f->p, "oddgzip/%d", i));
+
+        r.gzip = 1;
+        ask(&call, &r);
+        assert_string_equal(call.code, codes[i]);
+        if (i == 3) assert_string_equal(call.text, "abcabc");
+    }
+}
+
 static void test_pause_is_no_stall(void **state)
 {
     call_t call = {.f = *state, .pause_every = 1, .hold = 1};
@@ -297,7 +344,7 @@ static void test_turns_by_connections(void **state)
 {
     queue_t queue = {.f = *state};
 
-    take_turns(&queue, "aaa", 0, 3, "slow/1");
+    take_turns(&queue, "aaa", 0, 3, "mull/1");
     take_turns(&queue, "a", 0, 3, "whole/1");
     assert_null(queue.f->http->poll(queue.f->http, -1, 1000, NULL));
     take_turns(&queue, "b", 5, 3, "whole/1");
@@ -381,7 +428,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
-        TEST(test_pause), TEST(test_pause_is_no_stall), TEST(test_stop), TEST(test_cancel),
+        TEST(test_pause), TEST(test_bomb), TEST(test_odd_gzip), TEST(test_pause_is_no_stall), TEST(test_stop), TEST(test_cancel),
         TEST(test_connections), TEST(test_overtaking), TEST(test_turns),
         TEST(test_turns_of_many), TEST(test_turns_by_connections), TEST(test_dribble), TEST(test_dribbling_upload),
         TEST(test_thinking_is_no_dribble), TEST(test_upload), TEST(test_upload_again), TEST(test_end),
