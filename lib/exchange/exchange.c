@@ -158,6 +158,7 @@ static void drop_stages(p2p_exchange_t *x)
     p2p_seen_free(&x->seen);
     x->context->memory_used -= x->memory;
     x->memory = 0;
+    p2p_reading_moving(x->context->reading, &x->moved, 0);
 }
 
 static void count_rejected(p2p_exchange_t *x)
@@ -414,6 +415,7 @@ void p2p_exchange_destroy(p2p_exchange_t *exchange)
     if (exchange->stages) apr_pool_destroy(exchange->stages);
     p2p_seen_free(&exchange->seen);
     exchange->context->memory_used -= exchange->memory;
+    p2p_reading_moving(exchange->context->reading, &exchange->moved, 0);
     apr_pool_destroy(exchange->pool);
 }
 

@@ -485,15 +485,36 @@ static void sort_drafts(p2p_mapper_t *mapper)
     }
 }
 
-static p2p_resource_t *make_resource(const p2p_mapper_t *mapper)
+/* An OperationOutcome's words are looked at again. */
+static char *take_block(const p2p_mapper_t *mapper, const p2p_bundle_entry_t *entry, apr_size_t *offset)
 {
-    char *texts, *bytes;
-    p2p_resource_t *resource = p2p_resource_make(&mapper->head, mapper->links, mapper->link_count, mapper->draft_count,
-                                                 mapper->text.len, mapper->len, &texts, &bytes);
+    if (!entry->reader || strcmp(p2p_mapper_type(mapper, mapper->head.type), "OperationOutcome") == 0) return NULL;
+    return p2p_bundle_reader_take(entry->reader, entry, offset);
+}
+
+/* Room for what the drafts make, with the source's bytes in it. A large resource takes the reader's block along. */
+static p2p_resource_t *room_for_resource(const p2p_mapper_t *mapper, const p2p_bundle_entry_t *entry, char **texts)
+{
+    apr_size_t offset = 0;
+    char *block = take_block(mapper, entry, &offset), *bytes;
+    p2p_resource_t *resource;
+
+    if (block)
+        return p2p_resource_make_in(block, offset, &mapper->head, mapper->links, mapper->link_count, mapper->draft_count,
+                                    mapper->text.len, mapper->len, texts);
+    resource = p2p_resource_make(&mapper->head, mapper->links, mapper->link_count, mapper->draft_count, mapper->text.len, mapper->len,
+                                 texts, &bytes);
+    memcpy(bytes, mapper->bytes, mapper->len);
+    return resource;
+}
+
+static p2p_resource_t *make_resource(const p2p_mapper_t *mapper, const p2p_bundle_entry_t *entry)
+{
+    char *texts;
+    p2p_resource_t *resource = room_for_resource(mapper, entry, &texts);
     unsigned i;
 
     if (mapper->text.len) memcpy(texts, mapper->text.data, mapper->text.len);
-    memcpy(bytes, mapper->bytes, mapper->len);
     for (i = 0; i < mapper->draft_count; i++) {
         const draft_t *draft = &mapper->drafts[i];
         p2p_splice_t splice = {draft->at, draft->cut, texts + draft->text, draft->len};
@@ -549,6 +570,6 @@ p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry
     if (mapper->text.overflow) return p2p_error_make(p, P2P_E_INVALID, "too-large", "a resource has too many references");
     if (mapper->other_patients & ~mapper->member_patients) mapper->head.other_patient = 1;
     sort_drafts(mapper);
-    *resource = make_resource(mapper);
+    *resource = make_resource(mapper, entry);
     return NULL;
 }

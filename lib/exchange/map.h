@@ -32,7 +32,8 @@ const char *p2p_mapper_endpoint(const p2p_mapper_t *mapper);
 /* The bases it knows; more may be added. */
 p2p_bases_t *p2p_mapper_bases(p2p_mapper_t *mapper);
 
-/* Maps one entry into a resource on the heap, to be freed by p2p_resource_free. entry->told is NULL or a p2p_map_scanner_t. Errors in p: P2P_E_INVALID "not-fhir", "not-json". */
+/* Maps one entry into a resource on the heap, to be freed by p2p_resource_free. entry->told is NULL or a p2p_map_scanner_t. The bytes
+ * of a large entry are taken over from its reader: they are not to be looked at afterwards. Errors in p: P2P_E_INVALID "not-fhir", "not-json". */
 p2p_error_t *p2p_map(p2p_mapper_t *mapper, apr_pool_t *p, const p2p_bundle_entry_t *entry, p2p_resource_t **resource);
 
 /* Name of a type by its number, and its number (0 … 999, made where it is new; -1 where there are too many). */

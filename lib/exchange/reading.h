@@ -11,11 +11,11 @@ typedef struct p2p_reading_t p2p_reading_t;
 /* One page's part in it; zeroed, then filled in by its owner. */
 typedef struct p2p_share_t p2p_share_t;
 struct p2p_share_t {
-    void (*go_on)(void *baton); /* it waited and need not any more; to be told later, not from within */
+    void (*go_on)(void *baton); /* it may be that it need not wait any more: to be looked at soon, from the loop, behind p2p_reading_moving */
     void *baton;
     /* reading's own */
     apr_size_t held;
-    int waits;
+    int waits;                  /* to be read by its owner */
     apr_time_t looked;          /* monotonic; 0: the time until now does not count */
     apr_interval_time_t took;   /* so far, as the one that goes first */
     p2p_share_t *next;
@@ -23,7 +23,7 @@ struct p2p_share_t {
 
 typedef enum {
     P2P_READING_GO,
-    P2P_READING_WAIT, /* until go_on */
+    P2P_READING_WAIT, /* as long as share->waits */
     P2P_READING_SLOW  /* it goes first, others wait, and its peer takes too long: to be given up for now */
 } p2p_reading_word_t;
 
@@ -39,7 +39,11 @@ void p2p_reading_paused(p2p_share_t *share);
 /* It holds nothing any more, and does not wait. */
 void p2p_reading_leave(p2p_reading_t *reading, p2p_share_t *share);
 
-/* Bytes that all of them hold. */
-apr_int64_t p2p_reading_held(const p2p_reading_t *reading);
+/* A job has so many bytes that go to the target without anything that is yet to be read; *told is what it told last. To be called whenever a
+ * job looks at what can go on: who waits is let go on from here. */
+void p2p_reading_moving(p2p_reading_t *reading, apr_int64_t *told, apr_int64_t moving);
+
+/* What all jobs' stages may hold besides what pages hold: less while somebody waits for what moves to become less. */
+apr_int64_t p2p_reading_left(const p2p_reading_t *reading);
 
 #endif

@@ -13,31 +13,63 @@ static int in_block(const p2p_resource_t *resource, const char *text)
     return text >= begin && text < begin + resource->size;
 }
 
+/* A block: the resource, its links, splices, their texts, bytes and a NUL, its source id. */
+typedef struct shape_t {
+    unsigned links, splices;
+    apr_size_t text_len, len, id_len;
+} shape_t;
+
+static apr_size_t size_before_bytes(const shape_t *shape)
+{
+    return sizeof(p2p_resource_t) + shape->links * sizeof(p2p_link_t) + shape->splices * sizeof(p2p_splice_t) + shape->text_len;
+}
+
+static p2p_resource_t *lay_out(void *block, const shape_t *shape, const p2p_resource_t *head, const p2p_link_t *links, char **texts,
+                               char **bytes)
+{
+    p2p_resource_t *resource = block;
+    char *id;
+
+    *resource = *head;
+    resource->size = size_before_bytes(shape) + shape->len + 1 + shape->id_len;
+    resource->self = resource;
+    resource->links = (p2p_link_t *)(resource + 1);
+    resource->link_count = shape->links;
+    if (shape->links) memcpy(resource->links, links, shape->links * sizeof *links);
+    resource->splices = (p2p_splice_t *)(void *)(resource->links + shape->links);
+    resource->splice_count = shape->splices;
+    *texts = (char *)(resource->splices + shape->splices);
+    *bytes = *texts + shape->text_len;
+    (*bytes)[shape->len] = '\0';
+    resource->bytes = *bytes;
+    resource->len = shape->len;
+    id = *bytes + shape->len + 1;
+    resource->source_id = memcpy(id, head->source_id, shape->id_len);
+    return resource;
+}
+
 p2p_resource_t *p2p_resource_make(const p2p_resource_t *head, const p2p_link_t *links, unsigned link_count,
                                   unsigned splice_count, apr_size_t text_len, apr_size_t len, char **texts, char **bytes)
 {
-    apr_size_t id_len = strlen(head->source_id) + 1, links_size = link_count * sizeof *links;
-    apr_size_t size = sizeof *head + links_size + splice_count * sizeof(p2p_splice_t) + text_len + len + 1 + id_len;
-    p2p_resource_t *resource = malloc(size);
-    char *id;
+    shape_t shape = {link_count, splice_count, text_len, len, strlen(head->source_id) + 1};
+    void *block = malloc(size_before_bytes(&shape) + len + 1 + shape.id_len);
 
-    if (!resource) abort();
-    *resource = *head;
-    resource->size = size;
-    resource->self = resource;
-    resource->links = (p2p_link_t *)(resource + 1);
-    resource->link_count = link_count;
-    if (links_size) memcpy(resource->links, links, links_size);
-    resource->splices = (p2p_splice_t *)(void *)((char *)resource->links + links_size);
-    resource->splice_count = splice_count;
-    *texts = (char *)(resource->splices + splice_count);
-    *bytes = *texts + text_len;
-    (*bytes)[len] = '\0';
-    resource->bytes = *bytes;
-    resource->len = len;
-    id = *bytes + len + 1;
-    resource->source_id = memcpy(id, head->source_id, id_len);
-    return resource;
+    if (!block) abort();
+    return lay_out(block, &shape, head, links, texts, bytes);
+}
+
+p2p_resource_t *p2p_resource_make_in(char *block, apr_size_t offset, const p2p_resource_t *head, const p2p_link_t *links,
+                                     unsigned link_count, unsigned splice_count, apr_size_t text_len, apr_size_t len, char **texts)
+{
+    shape_t shape = {link_count, splice_count, text_len, len, strlen(head->source_id) + 1};
+    apr_size_t begin = size_before_bytes(&shape), size = begin + len + 1 + shape.id_len;
+    char *bytes;
+
+    if (size < offset + len) memmove(block + begin, block + offset, len); /* before what it leaves is given back */
+    block = realloc(block, size);
+    if (!block) abort();
+    if (size >= offset + len) memmove(block + begin, block + offset, len);
+    return lay_out(block, &shape, head, links, texts, &bytes);
 }
 
 p2p_resource_t *p2p_resource_own(struct p2p_landing_t *landing, unsigned type, const unsigned char *digest, const char *bytes,

@@ -76,6 +76,10 @@ p2p_resource_t *p2p_resource_own_open(struct p2p_landing_t *landing, unsigned ty
 p2p_resource_t *p2p_resource_make(const p2p_resource_t *head, const p2p_link_t *links, unsigned link_count,
                                   unsigned splice_count, apr_size_t text_len, apr_size_t len, char **texts, char **bytes);
 
+/* The same in a block of the heap in which the bytes already lie, at offset: they are moved, never in memory twice. */
+p2p_resource_t *p2p_resource_make_in(char *block, apr_size_t offset, const p2p_resource_t *head, const p2p_link_t *links,
+                                     unsigned link_count, unsigned splice_count, apr_size_t text_len, apr_size_t len, char **texts);
+
 /* The same once more, in one block with all its texts. */
 p2p_resource_t *p2p_resource_copy(const p2p_resource_t *resource);
 

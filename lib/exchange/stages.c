@@ -15,15 +15,15 @@ static apr_int64_t moving(const p2p_exchange_t *x)
     return (apr_int64_t)(p2p_sequence_backlog(x->sequence) + p2p_push_bytes(x->push));
 }
 
-/* A job that has nothing to move is never full: what its resources wait for may be what it would read next. */
+/* A job with nothing on its way to the target is never full: what its resources wait for may be what it would read next. */
 static int is_full(void *baton)
 {
     const p2p_exchange_t *x = baton;
-    const p2p_exchange_context_t *context = x->context;
-    apr_int64_t waiting = (apr_int64_t)p2p_sequence_waiting(x->sequence), moves = moving(x);
+    apr_int64_t backlog = (apr_int64_t)p2p_sequence_backlog(x->sequence), moves = moving(x);
+    apr_int64_t held = x->context->memory_used - x->memory + (apr_int64_t)p2p_sequence_waiting(x->sequence) + moves;
 
-    if ((apr_int64_t)p2p_sequence_backlog(x->sequence) > context->spec->memory / BACKLOG_SHARE || p2p_sequence_is_over(x->sequence)) return 1;
-    return moves > 0 && context->memory_used - x->memory + waiting + moves + p2p_reading_held(context->reading) > context->spec->memory;
+    if (backlog > x->context->spec->memory / BACKLOG_SHARE || p2p_sequence_is_over(x->sequence)) return 1;
+    return moves > 0 && held > p2p_reading_left(x->context->reading);
 }
 
 /* What may wait in memory: a share, less where other jobs have taken theirs, but always some. What is kept of parts that have not landed
@@ -152,4 +152,5 @@ void p2p_stages_measure(p2p_exchange_t *x)
 
     x->context->memory_used += memory - x->memory;
     x->memory = memory;
+    p2p_reading_moving(x->context->reading, &x->moved, moving(x));
 }

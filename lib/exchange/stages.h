@@ -48,14 +48,14 @@ struct p2p_exchange_t {
     int stopping, closed;
     int is_closed; /* while draining: the open parts have got their Provenance */
     int has_run;   /* something may have been written */
-    apr_int64_t memory;        /* what this job adds to context->memory_used */
+    apr_int64_t memory, moved; /* what this job adds to context->memory_used, and to what moves to the target */
     p2p_log_t log;             /* context's, with the job's number before each line */
 };
 
 /* Makes the stages, from push to letters, each told of the next one. */
 void p2p_stages_make(p2p_exchange_t *x);
 
-/* Brings what this job has in memory up to date in context->memory_used. */
+/* Brings what this job has in memory up to date in context->memory_used, and what of it moves to the target in context->reading. */
 void p2p_stages_measure(p2p_exchange_t *x);
 
 /* exchange.c's part: baton is the p2p_exchange_t. Looks from the loop what can go on; ends the job with an error. */

@@ -5,6 +5,7 @@
 #include <apr_strings.h>
 #include <curl/curl.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -25,6 +26,8 @@
 #define WITH_SANITIZER
 #endif
 
+#define LARGE_BLOCK (256 << 10) /* bytes of a block that goes back to the system at once */
+#define HEAP_KEEP (4 << 20)     /* free bytes that the heap may keep at its end */
 #define POOLS_KEEP (4 << 20) /* bytes of freed pools that are kept for the next ones */
 
 static const char usage[] =
@@ -157,6 +160,15 @@ static int carry_out(apr_pool_t *p, const call_t *call)
     return command(p, call, spec, &log);
 }
 
+/* By itself glibc would take blocks as large as the largest it has seen from the heap, and keep twice as much of it. */
+static void keep_heap_small(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEEP);
+#endif
+}
+
 static int say(const char *text)
 {
     return fputs(text, stdout) < 0 || fflush(stdout) ? EX_IOERR : EX_OK;
@@ -175,6 +187,7 @@ int main(int argc, const char *const *argv)
     if (is(&call, 1, "help")) return say(usage);
     if (is(&call, 1, "version")) return say("p2p-runner " P2P_VERSION "\n");
     dump_no_core();
+    keep_heap_small();
     p2p_signals_reset();
     if (apr_initialize() != APR_SUCCESS) return EX_SOFTWARE;
     apr_pool_create(&p, NULL);
