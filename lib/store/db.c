@@ -112,9 +112,11 @@ void p2p_db_forget_statements(p2p_db_t *db)
 }
 
 /* The server must not wait for hours for a host that is gone, or for a process that stands still, with a job's row locked: both
- * are given up before a lease is over. */
+ * are given up before a lease is over. A plan that is kept and was made for a queue of ten jobs reads a queue of a million from end to end,
+ * until the next ANALYZE: each execution gets a plan of its own. */
 static const char pgsql_session[] = "SET idle_in_transaction_session_timeout = 10000; SET tcp_keepalives_idle = 10; "
-                                    "SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000";
+                                    "SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000; "
+                                    "SET plan_cache_mode = force_custom_plan";
 
 /* A new session, or a connection that mod_dbd opened, has not got its settings yet. */
 static void set_up(p2p_db_t *db, apr_pool_t *p)

@@ -27,13 +27,17 @@ static p2p_error_t *stop_orphan(p2p_db_t *db, apr_pool_t *p, void *baton)
     return p2p_db_exec(db, p, P2P_SQL_GRANT_ERASE, NULL, orphan->job.grant_id);
 }
 
-/* Looks for jobs whose runner is gone; *waiting tells whether some of them are to go on. */
+/* Jobs that have begun and that nobody works on, in the order in which they are taken: those to be stopped that have a Task at the
+ * target, those whose runner died, those that were given back and are due. */
+typedef enum { STOPPING, DIED, DUE, KINDS } kind_t;
+static const p2p_sql_t takes[KINDS] = {P2P_SQL_JOB_TAKE_STOPPING, P2P_SQL_JOB_TAKE_OVER, P2P_SQL_JOB_WAKE};
+
+/* waiting tells of each kind whether there are any. */
 static p2p_error_t *see_to_orphans(p2p_db_t *db, apr_pool_t *p, const char *target, int *waiting)
 {
     p2p_rows_t rows;
 
-    *waiting = 0;
-    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_ORPHANS, &rows, target));
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_ORPHANS, &rows, target, target, target));
     for (int i = 0; i < rows.count; i++) {
         orphan_t orphan = {.owner = rows.cell[i][2]};
 
@@ -41,7 +45,8 @@ static p2p_error_t *see_to_orphans(p2p_db_t *db, apr_pool_t *p, const char *targ
         orphan.job.grant_id = p2p_rows_int(&rows, i, 1);
         orphan.job.epoch = p2p_rows_int(&rows, i, 3);
         /* One that has a Task at the target is taken over to say there that it is stopped. */
-        if (p2p_job_status_parse(rows.cell[i][4]) == P2P_JOB_STARTED || *rows.cell[i][5]) *waiting = 1;
+        if (p2p_job_status_parse(rows.cell[i][4]) == P2P_JOB_STARTED) waiting[*orphan.owner ? DIED : DUE] = 1;
+        else if (*rows.cell[i][5]) waiting[STOPPING] = 1;
         else P2P_TRY(p2p_db_transaction(db, p, stop_orphan, &orphan));
     }
     return NULL;
@@ -50,14 +55,16 @@ static p2p_error_t *see_to_orphans(p2p_db_t *db, apr_pool_t *p, const char *targ
 p2p_error_t *p2p_job_claim(p2p_db_t *db, apr_pool_t *p, const char *target, const char *owner, p2p_job_t **job)
 {
     p2p_rows_t rows = {0}, payers;
-    int waiting;
+    int waiting[KINDS] = {0};
 
     *job = NULL;
-    P2P_TRY(see_to_orphans(db, p, target, &waiting));
+    P2P_TRY(see_to_orphans(db, p, target, waiting));
     /* Where there is nothing to do nothing is written: a look at the queue takes no lock. */
-    if (waiting) P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_TAKE_OVER, &rows, owner, target));
+    for (int kind = 0; !rows.count && kind < KINDS; kind++) {
+        if (waiting[kind]) P2P_TRY(p2p_db_select(db, p, takes[kind], &rows, owner, target));
+    }
     if (!rows.count) {
-        P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_PAYERS, &payers, target, target, target, target, target));
+        P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_PAYERS, &payers, target, target, target, target));
         /* The next payer's turn comes where others have just taken all that was queued for this one. */
         for (int i = 0; !rows.count && i < payers.count; i++) {
             P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_CLAIM, &rows, owner, target,

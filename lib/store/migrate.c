@@ -94,6 +94,10 @@ static const char *const schema_2[] = {
     ", job_id" NUMBER_COLUMN ", create_time" NUMBER_COLUMN ", PRIMARY KEY (client, oidc_server_id, key_hash))",
     "CREATE INDEX p2p_idempotency_job ON p2p_idempotency (job_id)",
 
+    /* Those that somebody works on, and those that nobody does although they have begun: few, whatever the length of the queue. */
+    "CREATE INDEX p2p_job_running ON p2p_job (target, oidc_server_id) WHERE lease_owner <> ''",
+    "CREATE INDEX p2p_job_resting ON p2p_job (target, not_before) WHERE status = 'STARTED' AND lease_owner = ''",
+
     /* Retention goes through them. settled: nothing is kept for a restart. */
     "ALTER TABLE p2p_job ADD COLUMN settled" NUMBER_COLUMN,
     "CREATE INDEX p2p_job_ended ON p2p_job (target, end_time) WHERE status IN ('STOPPED', 'COMPLETED', 'FAILED', 'ABANDONED')",

@@ -26,14 +26,23 @@
 /* A job is nobody's when its owner has no row of its own among the runners, or one whose lease ran out. */
 #define NOBODYS "NOT EXISTS (SELECT 1 FROM p2p_runner r WHERE r.owner = j.lease_owner AND r.lease_until > {now})"
 
-/* A job that gave its slot back is nobody's until then, but it can be stopped. */
-#define RESTED "(j.status <> 'STARTED' OR j.not_before <= {now})"
+/* Somebody works on it, or has died while he did; p2p_job_running, the index, says the same. */
+#define OWNED "lease_owner <> ''"
+
+/* What is true of so many that no index is to be chosen for it, whatever the statistics say. */
+#define HAS_BEGUN "j.status || '' = 'STARTED'"
+
+/* Its time has come. The database's clock moves while a statement runs: only a subquery's is looked for in an index. */
+#define DUE "j.not_before <= (SELECT {now})"
 
 /* A job j that is stopped by a statement: there is no runner to stop, and no Task under way at the target. */
 #define STOPS_AT_ONCE "j.status = 'STARTING' OR (j.task_id = '' AND " NOBODYS ")"
 
 /* Jobs of other kinds are left to programs that know them. */
 #define KNOWN "j.kind = 'p2p-exchange'"
+
+/* What is looked at of a job that nobody works on. */
+#define ORPHAN "id, grant_id, lease_owner, lease_epoch, status, task_id"
 
 /* What every write of a running job repeats. */
 #define FENCE "id = %lld AND lease_owner = %s AND lease_epoch = %lld AND status IN ('STARTED', 'STOPPING')"
@@ -161,33 +170,40 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
      * queue. */
     [P2P_SQL_JOB_PAYERS] = {"p2p_job_payers",
         "WITH RECURSIVE payer (server) AS ("
-        "SELECT MIN(q.oidc_server_id) FROM p2p_job q WHERE q.target = %s AND q.status = 'STARTING' "
-        "UNION ALL "
-        "SELECT (SELECT MIN(q.oidc_server_id) FROM p2p_job q WHERE q.target = %s AND q.status = 'STARTING' "
-        "AND q.oidc_server_id > payer.server) FROM payer WHERE payer.server IS NOT NULL) "
+        "SELECT (SELECT q.oidc_server_id FROM p2p_job q {queued} WHERE q.target = %s AND q.status = 'STARTING' "
+        "ORDER BY q.oidc_server_id LIMIT 1) UNION ALL "
+        "SELECT (SELECT q.oidc_server_id FROM p2p_job q {queued} WHERE q.target = %s AND q.status = 'STARTING' "
+        "AND q.oidc_server_id > payer.server ORDER BY q.oidc_server_id LIMIT 1) FROM payer WHERE payer.server IS NOT NULL) "
         "SELECT payer.server, "
-        "(SELECT COUNT(*) FROM p2p_job q WHERE q.target = %s AND q.status = 'STARTED' AND q.oidc_server_id "
-        "= payer.server) "
-        "+ (SELECT COUNT(*) FROM p2p_job q WHERE q.target = %s AND q.status = 'STOPPING' "
-        "AND q.oidc_server_id = payer.server) AS running, "
-        "(SELECT MIN(q.id) FROM p2p_job q WHERE q.target = %s AND q.status = 'STARTING' "
-        "AND q.oidc_server_id = payer.server) AS oldest "
-        "FROM payer WHERE payer.server IS NOT NULL ORDER BY running, oldest LIMIT 16", "sssss", 3},
+        "(SELECT COUNT(*) FROM p2p_job q {running} WHERE q.target = %s AND q.oidc_server_id = payer.server AND " OWNED ") AS running, "
+        "(SELECT q.id FROM p2p_job q {queued} WHERE q.target = %s AND q.status = 'STARTING' "
+        "AND q.oidc_server_id = payer.server ORDER BY q.id LIMIT 1) AS oldest "
+        "FROM payer WHERE payer.server IS NOT NULL ORDER BY running, oldest LIMIT 16", "ssss", 3},
     [P2P_SQL_JOB_CLAIM] = {"p2p_job_claim",
-        "UPDATE p2p_job SET status = 'STARTED', " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE "
+        "UPDATE p2p_job SET status = 'STARTED', " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {queued} WHERE "
         "j.target = %s "
         "AND j.status = 'STARTING' AND j.oidc_server_id = %lld AND " KNOWN " ORDER BY j.id LIMIT 1 {skip_locked}) "
         "RETURNING " JOB_COLUMNS, "ssi", 27},
+    [P2P_SQL_JOB_TAKE_STOPPING] = {"p2p_job_take_stopping",
+        "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {queued} WHERE j.target = %s AND j.status = 'STOPPING' "
+        "AND j.task_id <> '' AND " KNOWN " AND " NOBODYS " ORDER BY j.id LIMIT 1 {skip_locked}) RETURNING " JOB_COLUMNS, "ss", 27},
     [P2P_SQL_JOB_TAKE_OVER] = {"p2p_job_take_over",
-        "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j WHERE j.target = %s "
-        "AND (j.status = 'STARTED' OR (j.status = 'STOPPING' AND j.task_id <> '')) AND " KNOWN " AND " RESTED " AND " NOBODYS
-        " ORDER BY j.oidc_server_id, j.id LIMIT 1 "
-        "{skip_locked}) "
+        "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {running} WHERE j.target = %s AND " OWNED
+        " AND " HAS_BEGUN " AND " KNOWN " AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 {skip_locked}) "
         "RETURNING " JOB_COLUMNS, "ss", 27},
-    /* Those that somebody wants stopped first. */
+    /* One that has begun, was given back, and whose time has come: the one that has been due for longest. */
+    [P2P_SQL_JOB_WAKE] = {"p2p_job_wake",
+        "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {resting} WHERE j.target = %s AND j.status = 'STARTED' "
+        "AND j.lease_owner = '' AND " DUE " AND " KNOWN " ORDER BY j.not_before LIMIT 1 {skip_locked}) "
+        "RETURNING " JOB_COLUMNS, "ss", 27},
+    /* Those that are to be stopped, those whose runner died, and one of those that rest and are due. */
     [P2P_SQL_JOB_ORPHANS] = {"p2p_job_orphans",
-        "SELECT j.id, j.grant_id, j.lease_owner, j.lease_epoch, j.status, j.task_id FROM p2p_job j WHERE j.target = %s "
-        "AND j.status IN ('STARTED', 'STOPPING') AND " RESTED " AND " NOBODYS " ORDER BY j.status DESC, j.id LIMIT 16", "s", 6},
+        "SELECT " ORPHAN " FROM (SELECT " ORPHAN " FROM p2p_job j {queued} WHERE j.target = %s AND j.status = 'STOPPING' "
+        "AND " NOBODYS " ORDER BY j.id LIMIT 16) stopped "
+        "UNION ALL SELECT " ORPHAN " FROM (SELECT " ORPHAN " FROM p2p_job j {running} WHERE j.target = %s AND " OWNED " AND " HAS_BEGUN
+        " AND " NOBODYS " LIMIT 1) died "
+        "UNION ALL SELECT " ORPHAN " FROM (SELECT " ORPHAN " FROM p2p_job j {resting} WHERE j.target = %s AND j.status = 'STARTED' "
+        "AND j.lease_owner = '' AND " DUE " ORDER BY j.not_before LIMIT 1) due", "sss", 6},
     [P2P_SQL_JOB_STOP_ORPHAN] = {"p2p_job_stop_orphan",
         "UPDATE p2p_job SET status = 'STOPPED', end_time = {now}, waiting = 0, lease_owner = '', not_before = 0, trouble_since = 0, " TOUCH
         " WHERE " FENCE, "isi", 0},
@@ -391,6 +407,10 @@ static const fragment_t fragments[] = {
      "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"},
     {"{begin}", "BEGIN IMMEDIATE", "BEGIN"},
     {"{skip_locked}", "", "FOR UPDATE SKIP LOCKED"},
+    /* SQLite chooses by the number of columns that are equal, and has to be told. */
+    {"{queued}", "INDEXED BY p2p_job_queue", ""},
+    {"{running}", "INDEXED BY p2p_job_running", ""},
+    {"{resting}", "INDEXED BY p2p_job_resting", ""},
     {"{tables}", "(SELECT name FROM sqlite_master WHERE type = 'table')",
      "(SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema())"},
     {"%lld", "CAST(%lld AS BIGINT)", "CAST(%lld AS BIGINT)"},
