@@ -66,9 +66,9 @@ static int passing(const char *message)
     return 0;
 }
 
-static p2p_error_t *failed(p2p_db_t *db, apr_pool_t *p, const char *label, int rv)
+/* message: driver_message of what failed first; a look at the session has words of its own. */
+static p2p_error_t *failed_saying(p2p_db_t *db, apr_pool_t *p, const char *label, int rv, const char *message)
 {
-    const char *message = driver_message(db, p, rv);
     p2p_error_t *error;
 
     p2p_log(db->log, P2P_LOG_WARN, "database: %s: %s", label, message);
@@ -82,6 +82,11 @@ static p2p_error_t *failed(p2p_db_t *db, apr_pool_t *p, const char *label, int r
     }
     if (db->in_transaction && !db->transaction_error) db->transaction_error = error;
     return error;
+}
+
+static p2p_error_t *failed(p2p_db_t *db, apr_pool_t *p, const char *label, int rv)
+{
+    return failed_saying(db, p, label, rv, driver_message(db, p, rv));
 }
 
 static apr_time_t monotonic(void)
@@ -211,7 +216,7 @@ static int recovered(p2p_db_t *db, apr_pool_t *p, const call_t *call)
 
 static p2p_error_t *run(p2p_db_t *db, apr_pool_t *p, call_t *call)
 {
-    const char *label = p2p_sql(call->statement)->label;
+    const char *label = p2p_sql(call->statement)->label, *message;
 
     if (db->suspect && !db->in_transaction) {
         if (monotonic() < db->quiet_until) return p2p_db_away(p);
@@ -219,8 +224,9 @@ static p2p_error_t *run(p2p_db_t *db, apr_pool_t *p, call_t *call)
         db->suspect = 0;
     }
     if (attempt(db, p, call)) return NULL;
-    if (recovered(db, p, call) && attempt(db, p, call)) return NULL;
-    return failed(db, p, label, call->rv);
+    message = driver_message(db, p, call->rv);
+    if (!recovered(db, p, call)) return failed_saying(db, p, label, call->rv, message);
+    return attempt(db, p, call) ? NULL : failed(db, p, label, call->rv);
 }
 
 static const char **collect(apr_pool_t *p, const char *types, va_list values)

@@ -8,7 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use P2P::Net;
-BEGIN { P2P::Net::leave() }
+BEGIN { P2P::Net::leave('--net') }
 use File::Temp qw(tempdir);
 use P2P::Api;
 use P2P::Compare;

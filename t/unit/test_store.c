@@ -252,6 +252,7 @@ static void words_that_pass(void **state)
                                         "SSL SYSCALL error: EOF detected",
                                         "the database system is in recovery mode",
                                         "server closed the connection unexpectedly"};
+    apr_int64_t id;
 
     (void)state;
     if (!is_pgsql()) return;
@@ -259,6 +260,11 @@ static void words_that_pass(void **state)
         expect_error(p2p_db_run(db, pool, apr_psprintf(pool, "DO $$BEGIN RAISE EXCEPTION '%s'; END$$", words[i])),
                      P2P_E_UNAVAILABLE, "database-away");
     expect_error(p2p_db_run(db, pool, "DO $$BEGIN RAISE EXCEPTION 'nonsense'; END$$"), P2P_E_INTERNAL, "database-error");
+    next_id(db); /* prepared: then a look whether the session still knows it does not hide what was said */
+    expect_ok(p2p_db_run(db, pool, "SET default_transaction_read_only = on"));
+    expect_error(p2p_db_next_id(db, pool, "test", &id), P2P_E_UNAVAILABLE, "database-away");
+    expect_ok(p2p_db_run(db, pool, "SET default_transaction_read_only = off"));
+    next_id(db);
 }
 
 /* What a host that vanished has locked is free again before its lease is over, on each session. */

@@ -7,13 +7,31 @@ use warnings;
 use POSIX ();
 
 my $NETWORK = '198.18';    # RFC 2544: addresses for tests of networks, used nowhere else
+my @disks;
 
-# Goes on in a network namespace of its own: this test begins anew there. Call it first of all.
+# Goes on in a namespace of its own: this test begins anew there. Call it first of all. what: --net, or --mount.
 sub leave {
-    return if $^C || ($ENV{P2P_NET_OF} && $ENV{P2P_NET_OF} == $$);    # perl -c runs nothing
-    die "network namespaces need root: run this test as root\n" if $> != 0;
-    $ENV{P2P_NET_OF} = $$;    # exec keeps it
-    exec 'unshare', '--net', '--', $^X, (map { "-I$_" } @INC), $0, @ARGV or die "unshare: $!\n";
+    my ($what) = @_;
+    return if $^C || ($ENV{P2P_LEFT} && $ENV{P2P_LEFT} == $$);    # perl -c runs nothing
+    die "namespaces need root: run this test as root\n" if $> != 0;
+    $ENV{P2P_LEFT} = $$;    # exec keeps it
+    exec 'unshare', $what, '--', $^X, (map { "-I$_" } @INC), $0, @ARGV or die "unshare: $!\n";
+}
+
+# Puts a file system of so many bytes, in memory, on a folder, in a test that has left with --mount.
+sub small_disk {
+    my ($dir, $bytes) = @_;
+    system('mount', '-t', 'tmpfs', '-o', "size=$bytes,mode=0777", 'none', $dir) == 0 or die "no tmpfs can be mounted on $dir\n";
+    push @disks, $dir;
+    return $dir;
+}
+
+sub no_disks { system 'umount', '-l', $_ for splice @disks; return }
+
+END {
+    my $status = $?;
+    no_disks();
+    $? = $status;
 }
 
 sub ip {
