@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 # kill -9 of the runner in the middle of exchanges, at random moments, and crashes of PostgreSQL: each job completes by itself, its target and its numbers are
-# the same as undisturbed, and what is fetched after a kill are exactly the parts that had not landed.
+# the same as undisturbed, and what is fetched after a kill are exactly the parts that had not landed. Fault id: runner-killed.
 # P2P_KILLS and P2P_RESTARTS: how many runs of each; P2P_SEED repeats the moments; P2P_LANES: the names of the only lanes to run; P2P_ORDER: the order of pages
 # that are asked for by type.
 use strict;
