@@ -186,6 +186,12 @@ static const char *remedy(int status)
     return status == 429 || status >= 500 ? "order the exchange again when it is well" : "check fhirBundleRequest";
 }
 
+/* A resource that something refers to, and that the source fails at while it is well otherwise, is not worth all the time. */
+static int is_hopeless(const p2p_page_t *page, int status)
+{
+    return is_read(page) && status != 429 && status != 503 && page->failures + 1 >= P2P_ATTEMPTS;
+}
+
 static void on_refused(p2p_page_t *page, int status)
 {
     const char *words = p2p_outcome_text(page->attempt_pool, page->refusal.data ? page->refusal.data : "", page->refusal.len);
@@ -194,7 +200,7 @@ static void on_refused(p2p_page_t *page, int status)
         page->refused = page->token;
         p2p_page_end_attempt(page);
         p2p_page_attempt(page);
-    } else if (p2p_retry_status(status) && retry(page)) {
+    } else if (p2p_retry_status(status) && !is_hopeless(page, status) && retry(page)) {
         return;
     } else if (has_expired(page, status)) {
         start_over(page);

@@ -147,4 +147,15 @@ my ($row) = grep { $_->{code} eq 'follow-limit' } @{ $limited->report($job->{pat
 like($row->{detail} // '', qr/^\d+ resources/, '... which the report tells') or diag explain($limited->report($job->{path})->{resources});
 $limited->stop;
 
+# One of them cannot be read, ever: that is not waited for as a source that is away is.
+my $patient = P2P::Exchange->new(db => P2P::Databases::sqlite(), sandbox => $sandbox, sources => ['plain'], directives => { P2PRetryFor => 3600 });
+$patient->reset_target;
+$sandbox->faults('plain', [rule(status => 'Observation/chain-40', status => 500, count => 0)]);
+$job = $patient->exchange('plain', $PATIENT, 'target-plain', request => 'Observation/chain-39');
+is($job->{batchStatus}, 'COMPLETED', 'one that is referred to cannot be read');
+($row) = grep { $_->{code} eq 'not-received' && $_->{id} eq 'chain-40' } @{ $patient->report($job->{path})->{resources} };
+like($row->{detail} // '', qr/500/, '... which the report tells');
+$sandbox->faults('plain', []);
+$patient->stop;
+
 done_testing;

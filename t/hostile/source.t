@@ -151,8 +151,8 @@ my %LIGHT = (
     'next-number'     => { everything => body(sub { page([patient($_[0])], next => 'X') =~ s/"X"/17/r }), status => 'COMPLETED', counts => { written => 1 } },
     'next-ring'       => { everything => sub { my ($r, $case) = @_; my ($n) = $r->{path} =~ /n=(\d+)/; $r->reply(200, page([patient($case)], next => '?n=' . ((($n // 0) + 1) % 5))) }, code => 'page-loop' },
 
-    'redirect-elsewhere' => { everything => sub { $_[0]->reply(302, '', 'Location: ' . $_[0]{server}->origin(1) . '/stolen') }, code => 'source-answered', says => qr/302/ },
-    'redirect-loop'      => { everything => sub { $_[0]->reply(307, '', "Location: $_[0]{path}") }, code => 'source-answered', says => qr/307/ },
+    'redirect-elsewhere' => { everything => sub { $_[0]->reply(302, '', 'Location: ' . $_[0]{server}->origin(1) . '/stolen') }, code => 'redirect-elsewhere', says => qr/another origin/ },
+    'redirect-loop'      => { everything => sub { $_[0]->reply(307, '', "Location: $_[0]{path}") }, code => 'redirect-loop', says => qr/circle/ },
     'redirect-metadata'  => { metadata => sub { $_[0]->reply(301, '', 'Location: ' . $_[0]{server}->origin(1) . '/stolen') }, code => 'source-answered', says => qr/301/ },
     'redirect-token'     => { token => sub { $_[0]->reply(307, '', 'Location: ' . $_[0]{server}->origin(1) . '/stolen') }, code => 'token-answer-unusable', refresh => 1 },
     'header-flood'       => { everything => sub { $_[0]->reply(200, '{}', map { "X-$_: " . 'v' x 1000 } 1 .. 2000) }, code => qr/^(?:too-large|cut-short)$/ },
