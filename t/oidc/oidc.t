@@ -86,7 +86,18 @@ sub exchange_with {
     my $own = tempdir('p2p-oidc-XXXXXX', TMPDIR => 1, CLEANUP => 1);
     return P2P::Exchange->new(db => { name => 'SQLite', driver => 'sqlite3', params => "$own/p2p.db" }, sandbox => $sandbox, sources => [sort keys %SOURCE],
         definitions => \%definitions,
-        directives => { P2PTarget => "$origin/target", P2PTargetAuth => "client-credentials $TARGET{$target}", P2PCAFile => $certificate->{cert} });
+        directives => { P2PTarget => "$origin/target", P2PTargetAuth => "client-credentials $TARGET{$target}", P2PCAFile => $certificate->{cert}, LogLevel => 'trace8' },
+        leaky => [map { (split /\n/)[1] } $rsa, $ec]);
+}
+
+# Neither secret nor key in what the log tells at its most talkative, the database, and what a process shows of itself.
+sub ok_secret {
+    my ($x, $name) = @_;
+    my $shown = join '', map { P2P::Httpd::read_file("/proc/@{[$x->runner_pid]}/$_") } 'cmdline', 'environ';
+    cmp_ok(length $shown, '>', 0, "$name: the runner's arguments and environment were read");
+    is(join(' ', grep { index($shown, $_) >= 0 } 'SECRET', @{ $x->{leaky} }), '', "$name: nothing secret in them");
+    $x->ok_sealed($name);
+    return;
 }
 
 # The member's id at the source is in the token answer only.
@@ -127,7 +138,7 @@ sub test_sources {
     }
     cmp_ok($kinds{'runner +%'}{1} // 0, '>=', 2, 'several tokens for the target, by Basic');
     test_replay($x, $ordered{basic}{refresh});
-    $x->ok_sealed('sources');
+    ok_secret($x, 'sources');
     $x->stop;
     return;
 }
@@ -162,7 +173,7 @@ sub test_target {
     ok_complete($x, $target, order($x, 'basic'));
     my @tokens = grep { $_->{client} =~ /^runner/ } @{ $provider->tell('events')->{tokens} };
     cmp_ok(scalar @tokens, '>=', 2, "$target: " . @tokens . ' tokens for the target');
-    $x->ok_sealed($target);
+    ok_secret($x, $target);
     $x->stop;
     return;
 }
