@@ -61,14 +61,15 @@ static void plan(p2p_exchange_t *x)
 {
     p2p_plan_settings_t set = {x->pull, x->letters, x->land, x->sequence, x->order.source_patient};
 
-    x->followed = p2p_plan(x->pool, &set, x->requests);
+    x->planned = p2p_plan(x->pool, &set, x->requests);
+    p2p_stages_make_again(x);
 }
 
 static void want(void *baton, const char *url)
 {
     p2p_exchange_t *x = baton;
 
-    x->followed++;
+    x->planned.followed++;
     p2p_pull_read(x->pull, url);
 }
 
@@ -83,7 +84,7 @@ static void resolve_waiting(p2p_exchange_t *x)
         return;
     }
     apr_pool_create(&p, x->pool);
-    left = p2p_sequence_wanted(x->sequence, p, x->context->spec->follow_references - x->followed, want, x);
+    left = p2p_sequence_wanted(x->sequence, p, x->context->spec->follow_references - x->planned.followed, want, x);
     if (p2p_pull_is_idle(x->pull) && !p2p_sequence_has_work(x->sequence)) {
         x->closed = 1;
         if (left) p2p_land_remark_job(x->land, "follow-limit", apr_psprintf(p, "%d resources that something refers to were not fetched", left));
@@ -281,12 +282,40 @@ static int is_received(const p2p_exchange_t *x)
     return p2p_pull_is_idle(x->pull) && p2p_letters_is_idle(x->letters);
 }
 
+/* Pages with what was written open are fetched again as there is room. Returns 0 where that goes on later. */
+static int fetch_again(p2p_exchange_t *x)
+{
+    p2p_error_t *error;
+
+    if (!x->writing_again) return 1;
+    error = p2p_again_run(x->again);
+    if (!error && p2p_again_has_more(x->again) && p2p_pull_is_idle(x->pull)) p2p_exchange_kick(x);
+    else if (!error) return 1;
+    else if (error->kind == P2P_E_UNAVAILABLE) kick_after(x, DATABASE_AGAIN);
+    else p2p_exchange_fail(x, error);
+    return 0;
+}
+
+/* All has landed. What was written open is written again; then, or where there is nothing of that kind, it is the end. */
+static void write_again_or_end(p2p_exchange_t *x)
+{
+    x->writing_again = p2p_again_begin(x->again);
+    if (x->writing_again) {
+        p2p_log(&x->log, P2P_LOG_INFO, "fetching again pages with what was written before all it refers to was there");
+        x->closed = p2p_again_is_last(x->again);
+        if (x->closed) p2p_sequence_close(x->sequence);
+        else p2p_sequence_open(x->sequence);
+    }
+    if (!x->writing_again && p2p_land_is_done(x->land)) end(x);
+    else p2p_exchange_kick(x);
+}
+
 static void run(p2p_exchange_t *x)
 {
     p2p_sequence_run(x->sequence);
     if (!p2p_sequence_has_work(x->sequence)) p2p_push_flush(x->push);
     p2p_stages_measure(x);
-    if (x->error) return;
+    if (x->error || !fetch_again(x)) return;
     p2p_pull_run(x->pull);
     read_letters(x);
     if (!is_received(x) || p2p_sequence_has_work(x->sequence) || !p2p_push_is_idle(x->push)) {
@@ -296,7 +325,7 @@ static void run(p2p_exchange_t *x)
     if (!p2p_sequence_is_empty(x->sequence)) resolve_waiting(x);
     else {
         flush_landed(x, 1);
-        if (p2p_land_is_done(x->land)) end(x);
+        if (p2p_land_is_done(x->land)) write_again_or_end(x);
         else kick_after(x, DATABASE_AGAIN);
     }
 }

@@ -43,7 +43,7 @@ p2p_landing_t *p2p_land_begin(p2p_land_t *land, int request, int number, const c
 {
     p2p_landing_t *landing = p2p_landing_make(land, request, number, url);
 
-    landing->new_request_kind = new_request_kind;
+    if (new_request_kind) apr_cpystrn(landing->new_request_kind, new_request_kind, sizeof landing->new_request_kind);
     return landing;
 }
 
@@ -249,6 +249,16 @@ void p2p_land_remark(p2p_landing_t *landing, const char *code, const char *detai
 void p2p_land_remark_job(p2p_land_t *land, const char *code, const char *detail)
 {
     if (land->open) p2p_land_remark(land->open, code, detail);
+}
+
+void p2p_land_set_again(p2p_landing_t *landing)
+{
+    landing->again = 1;
+}
+
+int p2p_land_is_again(const p2p_landing_t *landing)
+{
+    return landing->again;
 }
 
 int p2p_land_is_fruitful(const p2p_landing_t *landing)

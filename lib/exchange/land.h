@@ -66,6 +66,10 @@ void p2p_land_remark_job(p2p_land_t *land, const char *code, const char *detail)
 /* Has the part brought anything that was not known before? */
 int p2p_land_is_fruitful(const p2p_landing_t *landing);
 
+/* The part has been fetched before: nothing new is expected, what was written open is written again. */
+void p2p_land_set_again(p2p_landing_t *landing);
+int p2p_land_is_again(const p2p_landing_t *landing);
+
 /* What became of one that was on its way: */
 void p2p_land_written(p2p_landing_t *landing, const p2p_resource_t *resource, const char *version);
 void p2p_land_rejected(p2p_landing_t *landing, const p2p_resource_t *resource, const char *outcome);
@@ -99,6 +103,9 @@ apr_int64_t p2p_land_bytes(const p2p_land_t *land);
 /* Resources received whose part has not landed, and the sums of those that have, those of earlier attempts included. */
 apr_int64_t p2p_land_waiting(const p2p_land_t *land);
 const p2p_job_counts_t *p2p_land_counts(const p2p_land_t *land);
+
+/* Does a part, as its row tells it, hold something that is written open? */
+int p2p_land_holds_open(p2p_land_t *land, const p2p_part_t *part);
 
 /* Takes what an earlier runner landed into seen, and names that urns have into order (through name). */
 void p2p_land_recall(p2p_land_t *land, const p2p_part_t *part,

@@ -19,7 +19,8 @@ static const char *print_held(const p2p_landing_t *landing, apr_pool_t *p)
     char *text = apr_palloc(p, (apr_size_t)apr_base64_encode_len((int)(count * RECORD)));
 
     for (i = 0; i < count; i++) {
-        apr_uint64_t rest = held[i].updated | (apr_uint64_t)p2p_seen_state(landing->land->set.seen, held[i].key) << 44;
+        p2p_seen_state_t state = p2p_seen_state(landing->land->set.seen, held[i].key);
+        apr_uint64_t rest = held[i].updated | (apr_uint64_t)(state == P2P_SEEN_AGAIN ? P2P_SEEN_OPEN : state) << 44;
 
         memcpy(records + i * RECORD, &held[i].key, 8);
         memcpy(records + i * RECORD + 8, &rest, 8);
@@ -28,25 +29,55 @@ static const char *print_held(const p2p_landing_t *landing, apr_pool_t *p)
     return landing->names.len ? apr_pstrcat(p, text, landing->names.data, NULL) : text;
 }
 
-static void recall_records(p2p_land_t *land, const char *text, apr_size_t len)
+/* What was noted of a part's resources; *count of them. */
+static const unsigned char *records_of(p2p_land_t *land, const char *text, apr_size_t len, int *count)
 {
     char *copy = apr_pstrmemdup(land->scratch, text, len);
     unsigned char *records = apr_palloc(land->scratch, (apr_size_t)apr_base64_decode_len(copy) + 1);
-    int count = apr_base64_decode_binary(records, copy) / RECORD, i;
+
+    *count = apr_base64_decode_binary(records, copy) / RECORD;
+    return records;
+}
+
+/* What is there at the latest counts, in whatever order the parts are recalled. */
+static void recall_record(p2p_seen_t *seen, apr_uint64_t key, apr_uint64_t updated, p2p_seen_state_t state)
+{
+    p2p_seen_slot_t *slot = p2p_seen_add(seen, key);
+
+    if (state == P2P_SEEN_HELD || state == P2P_SEEN_SENT) state = P2P_SEEN_WRITTEN; /* a later version was on its way; this one is there */
+    if (slot->state != P2P_SEEN_NEVER && slot->updated > updated) return;
+    if (slot->state == P2P_SEEN_WRITTEN && slot->updated == updated) return;
+    slot->updated = updated & 0xfffffffffff;
+    slot->state = state & 7;
+}
+
+static void recall_records(p2p_land_t *land, const char *text, apr_size_t len)
+{
+    int count, i;
+    const unsigned char *records = records_of(land, text, len, &count);
 
     for (i = 0; i < count; i++) {
         apr_uint64_t key, rest;
-        p2p_seen_slot_t *slot;
 
         memcpy(&key, records + i * RECORD, 8);
         memcpy(&rest, records + i * RECORD + 8, 8);
-        if (!key) continue;
-        slot = p2p_seen_add(land->set.seen, key);
-        slot->updated = rest & 0xfffffffffff;
-        slot->state = rest >> 44 & 7;
-        if (slot->state == P2P_SEEN_HELD || slot->state == P2P_SEEN_SENT) /* a later version was on its way; this one is there */
-            slot->state = P2P_SEEN_WRITTEN;
+        if (key) recall_record(land->set.seen, key, rest & 0xfffffffffff, (p2p_seen_state_t)(rest >> 44 & 7));
     }
+}
+
+int p2p_land_holds_open(p2p_land_t *land, const p2p_part_t *part)
+{
+    int count, i, open = 0;
+    const unsigned char *records = records_of(land, part->held, strcspn(part->held, " "), &count);
+
+    for (i = 0; i < count && !open; i++) {
+        apr_uint64_t key;
+
+        memcpy(&key, records + i * RECORD, 8);
+        open = p2p_seen_state(land->set.seen, key) == P2P_SEEN_OPEN;
+    }
+    apr_pool_clear(land->scratch);
+    return open;
 }
 
 /* " HEX=Type/id" */
@@ -89,7 +120,7 @@ static void add_request(note_t *note, const p2p_landing_t *landing, apr_pool_t *
 {
     p2p_request_t *request;
 
-    if (!landing->new_request_kind || landing->noted) return;
+    if (!*landing->new_request_kind || landing->noted) return;
     request = apr_pcalloc(p, sizeof *request);
     request->number = landing->part.request;
     request->kind = landing->new_request_kind;

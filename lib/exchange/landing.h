@@ -43,11 +43,12 @@ struct p2p_landing_t {
     p2p_part_t part;   /* its strings are the next ones */
     char *url, *next_url;
     char sha256[65];
-    const char *new_request_kind;
+    char new_request_kind[16]; /* "": its request is none that the database does not know */
     apr_int64_t bytes; /* it takes in memory, or so */
     int noted;         /* its row is in the database */
     int outstanding;   /* received and not settled */
     int complete;      /* received whole */
+    int again;         /* it was fetched before */
     int provenance_made, provenances; /* made; under way */
     p2p_buf_t held, names;
     p2p_seen_t places;    /* of keys in held, plus 1, as `updated`; made when first asked for */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The end of an attempt at a page: it is complete, tried again, fetched elsewhere, begun anew, or the end of the job. */
+#include "exchange/again.h"
 #include "exchange/page.h"
 
 #include <string.h>
@@ -77,20 +78,42 @@ static void complete(p2p_page_t *page)
     close_page(page, page->next_url ? page->next_url : "", hex);
 }
 
-/* A resource that something refers to and that the source does not give: an empty part, and a row in the report. */
-static void complete_without(p2p_page_t *page, const char *why)
+static int is_again(const p2p_page_t *page)
 {
-    const char *id = strrchr(page->url, '/'), *type = id;
-
-    while (type > page->url && type[-1] != '/') type--;
-    p2p_land_again(page->landing);
-    p2p_land_missing(page->landing, apr_pstrmemdup(page->attempt_pool, type, (apr_size_t)(id - type)), id + 1, why);
-    close_page(page, "", "");
+    return strcmp(page->kind, P2P_AGAIN) == 0 || strcmp(page->kind, P2P_AGAIN_ALL) == 0;
 }
 
 static int is_read(const p2p_page_t *page)
 {
     return strcmp(page->kind, "read") == 0;
+}
+
+/* Can the job do without it? */
+static int is_optional(const p2p_page_t *page)
+{
+    return is_read(page) || is_again(page);
+}
+
+/* What the report says of a page that the job does without. */
+static void tell_missing(p2p_page_t *page, const char *why)
+{
+    const char *id = strrchr(page->url, '/'), *type = id;
+
+    if (is_again(page)) {
+        if (!page->pull->set.gone(page->pull->set.baton, page->request)) p2p_land_remark(page->landing, P2P_LEFT_OPEN, why);
+        return;
+    }
+    while (type > page->url && type[-1] != '/') type--;
+    p2p_land_missing(page->landing, apr_pstrmemdup(page->attempt_pool, type, (apr_size_t)(id - type)), id + 1, why);
+}
+
+/* A resource that something refers to and that the source does not give, or a page that it does not give again: an empty part, or one of
+ * what had come of it. */
+static void complete_without(p2p_page_t *page, const char *why)
+{
+    p2p_land_again(page->landing);
+    tell_missing(page, why);
+    close_page(page, "", "");
 }
 
 /* ---- Links that expired ---- */
@@ -114,7 +137,7 @@ static void start_over(p2p_page_t *page)
 
 static int has_expired(const p2p_page_t *page, int status)
 {
-    return page->number > 0 && !is_read(page) && (status == 404 || status == 410 || status == 400);
+    return page->number > 0 && !is_optional(page) && (status == 404 || status == 410 || status == 400);
 }
 
 /* ---- Redirects ---- */
@@ -156,7 +179,7 @@ static void redirect(p2p_page_t *page)
     p2p_place_t to;
     p2p_error_t *error = check_redirect(page, &to);
 
-    if (error && is_read(page)) complete_without(page, error->sentence);
+    if (error && is_optional(page)) complete_without(page, error->sentence);
     else if (error) fail(page, error->kind, error->code, error->sentence, apr_table_get(page->head_fields, "Location"));
     else {
         page->hops[page->hop_count++] = to.url;
@@ -204,7 +227,7 @@ static void on_refused(p2p_page_t *page, int status)
         return;
     } else if (has_expired(page, status)) {
         start_over(page);
-    } else if (is_read(page) && status != 401) {
+    } else if (is_optional(page) && status != 401 && !(is_again(page) && p2p_retry_status(status))) {
         complete_without(page, apr_psprintf(page->attempt_pool, "the source answered %d", status));
     } else if (status == 401 || status == 403) {
         fail(page, P2P_E_REFUSED, "source-refuses",
@@ -230,7 +253,7 @@ static int may_pass(p2p_page_t *page, const p2p_error_t *error)
 static void on_broken(p2p_page_t *page, const p2p_error_t *error)
 {
     if (may_pass(page, error) && retry(page)) return;
-    if (is_read(page)) complete_without(page, error->sentence);
+    if (is_optional(page) && !(is_again(page) && error->kind == P2P_E_UNAVAILABLE)) complete_without(page, error->sentence);
     else fail(page, error->kind, error->code, error->sentence, error->detail);
 }
 

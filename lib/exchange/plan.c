@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is to be fetched. */
+#include "exchange/again.h"
 #include "exchange/plan.h"
 
 #include <string.h>
@@ -34,6 +35,16 @@ static int is_last(const p2p_request_t *request, int number)
     return !parts->nelts || APR_ARRAY_IDX(parts, parts->nelts - 1, p2p_part_t).number <= number;
 }
 
+static int is_again(const p2p_request_t *request)
+{
+    return strcmp(request->kind, P2P_AGAIN) == 0 || strcmp(request->kind, P2P_AGAIN_ALL) == 0;
+}
+
+static int has_pages(const p2p_request_t *request)
+{
+    return strcmp(request->kind, "pages") == 0 || strcmp(request->kind, P2P_AGAIN_ALL) == 0;
+}
+
 /* Where the part is fetched; NULL where there is none. */
 static const char *url_of(const plan_t *plan, const p2p_request_t *request, int number)
 {
@@ -49,7 +60,7 @@ static int plan_part(const plan_t *plan, const p2p_request_t *request, int numbe
 {
     const p2p_plan_settings_t *set = plan->set;
     const p2p_part_t *part = part_of(request, number);
-    int last = is_last(request, number), follow = strcmp(request->kind, "pages") == 0 && (!part || last);
+    int last = is_last(request, number), follow = has_pages(request) && (!part || last);
     const char *url;
 
     if (part && part->landed) {
@@ -82,18 +93,55 @@ static void plan_letters(const plan_t *plan, const p2p_request_t *request)
     }
 }
 
-int p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array_header_t *requests)
+static void note_again(p2p_planned_t *planned, int request, int number)
+{
+    p2p_again_part_t part = {request, number};
+
+    APR_ARRAY_PUSH(planned->again, p2p_again_part_t) = part;
+}
+
+/* Pages that were fetched again: those that have not landed are not taken up, since a new pass over all parts finds them. */
+static void recall_again(const plan_t *plan, const p2p_request_t *request, p2p_planned_t *planned)
+{
+    int i;
+
+    for (i = 0; i < request->parts->nelts; i++) {
+        const p2p_part_t *part = &APR_ARRAY_IDX(request->parts, i, p2p_part_t);
+
+        if (!part->landed) continue;
+        p2p_land_recall(plan->set->land, part, recall_name, plan->set->sequence);
+        note_again(planned, request->number, part->number);
+    }
+}
+
+static void plan_request(const plan_t *plan, const p2p_request_t *request, p2p_planned_t *planned)
+{
+    int number;
+
+    if (strcmp(request->kind, P2P_AGAIN) == 0) {
+        recall_again(plan, request, planned);
+        return;
+    }
+    if (strcmp(request->kind, "dead-letters") == 0) {
+        plan_letters(plan, request);
+        return;
+    }
+    for (number = 0; plan_part(plan, request, number); number++) continue;
+    if (is_again(request)) note_again(planned, request->number, -1);
+    if (strcmp(request->kind, "read") == 0) planned->followed++;
+}
+
+p2p_planned_t p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array_header_t *requests)
 {
     plan_t plan = {p, settings};
-    int i, number, followed = 0;
+    p2p_planned_t planned = {0, apr_array_make(p, 4, sizeof(p2p_again_part_t))};
+    int i;
 
-    for (i = 0; i < requests->nelts; i++) tell(&plan, &APR_ARRAY_IDX(requests, i, p2p_request_t));
     for (i = 0; i < requests->nelts; i++) {
         const p2p_request_t *request = &APR_ARRAY_IDX(requests, i, p2p_request_t);
 
-        if (strcmp(request->kind, "dead-letters") == 0) plan_letters(&plan, request);
-        else for (number = 0; plan_part(&plan, request, number); number++) continue;
-        if (strcmp(request->kind, "read") == 0) followed++;
+        if (!is_again(request)) tell(&plan, request);
     }
-    return followed;
+    for (i = 0; i < requests->nelts; i++) plan_request(&plan, &APR_ARRAY_IDX(requests, i, p2p_request_t), &planned);
+    return planned;
 }

@@ -87,6 +87,22 @@ void p2p_pull_read(p2p_pull_t *pull, const char *url)
     p2p_pull_enqueue(pull, "read", pull->next_number++, 0, url)->is_new = 1;
 }
 
+void p2p_pull_add_again(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow)
+{
+    p2p_page_t *page = p2p_pull_enqueue(pull, kind, request, number, url);
+
+    page->follow = follow;
+    page->is_new = 1;
+    visit(pull, request, url);
+}
+
+const char *p2p_pull_first(const p2p_pull_t *pull, int request)
+{
+    const p2p_pull_request_t *known = p2p_pull_request(pull, request);
+
+    return known ? known->first : NULL;
+}
+
 void p2p_pull_fail(p2p_pull_t *pull, const p2p_error_t *error)
 {
     if (pull->broken) return;
@@ -166,6 +182,11 @@ apr_time_t p2p_pull_waits_until(const p2p_pull_t *pull)
         if (page->due < first) first = page->due;
     }
     return first;
+}
+
+int p2p_pull_has_room(const p2p_pull_t *pull)
+{
+    return !pull->broken && !pull->queue && pull->under_way_count < pull->set.connections;
 }
 
 int p2p_pull_is_idle(const p2p_pull_t *pull)

@@ -30,6 +30,7 @@ typedef struct p2p_pull_settings_t {
     void *baton;
     apr_uint64_t turn;       /* of its requests: the job's */
     p2p_reading_t *reading;  /* the runner's */
+    int (*gone)(void *baton, int request); /* a page that was to be fetched again cannot be had: is something else done about it? */
 } p2p_pull_settings_t;
 
 /* Makes one in p; with p all transfers are cancelled. */
@@ -45,6 +46,15 @@ void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, c
 
 /* Adds a single resource to be fetched, as a request of its own that is new. */
 void p2p_pull_read(p2p_pull_t *pull, const char *url);
+
+/* Adds a page that was fetched before, and (follow) all pages behind it, as a request that is new, of a kind of exchange/again.h. */
+void p2p_pull_add_again(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow);
+
+/* Would a page that is added be started at once? */
+int p2p_pull_has_room(const p2p_pull_t *pull);
+
+/* The URL of the first page of a request with pages; NULL where it is none. */
+const char *p2p_pull_first(const p2p_pull_t *pull, int request);
 
 /* Starts what can be started, and lets go on what was paused. Call it whenever room was made. */
 void p2p_pull_run(p2p_pull_t *pull);

@@ -107,8 +107,9 @@ static void settle_links(const p2p_push_t *push, p2p_resource_t *resource)
         p2p_seen_state_t state = p2p_seen_state(push->set.seen, link->key);
 
         if (link->settled || link->key == resource->key || !resource->key) continue;
-        if (state == P2P_SEEN_GONE || (resource->forced && !P2P_SEEN_IS_THERE(state)))
-            p2p_map_unresolved(push->set.mapper, resource, link, push->set.keep_unresolved);
+        if (state != P2P_SEEN_GONE && (!resource->forced || P2P_SEEN_IS_THERE(state))) continue;
+        if (state != P2P_SEEN_GONE) resource->open = 1;
+        p2p_map_unresolved(push->set.mapper, resource, link, push->set.keep_unresolved);
     }
 }
 

@@ -94,10 +94,32 @@ static void take_later_version(p2p_receive_t *receive, p2p_resource_t *resource,
     else go_on(receive, resource);
 }
 
+/* It was written open, and its page came again: now it gets all its references. Until then the one that is there is good enough for those
+ * that refer to it. */
+static void write_again(p2p_receive_t *receive, p2p_resource_t *resource, p2p_seen_slot_t *slot)
+{
+    p2p_land_received(resource->landing, resource);
+    slot->updated = resource->updated & 0xfffffffffff;
+    slot->state = P2P_SEEN_AGAIN;
+    p2p_sequence_take(receive->sequence, resource);
+}
+
+/* What came before with the same page, and was accounted for there. */
+static int is_known(const p2p_receive_t *receive, const p2p_landing_t *landing, const p2p_resource_t *resource)
+{
+    return p2p_land_is_again(landing) && p2p_seen_state(receive->seen, resource->key) != P2P_SEEN_NEVER;
+}
+
 static void skip(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t *resource, const char *code)
 {
-    p2p_seen_slot_t *slot = p2p_seen_add(receive->seen, resource->key);
+    p2p_seen_slot_t *slot;
 
+    if (is_known(receive, landing, resource)) {
+        p2p_land_duplicate(landing);
+        p2p_resource_free(resource);
+        return;
+    }
+    slot = p2p_seen_add(receive->seen, resource->key);
     p2p_land_skipped(landing, p2p_mapper_type(receive->mapper, resource->type), resource->source_id, code, "");
     if (slot->state == P2P_SEEN_NEVER) slot->state = P2P_SEEN_GONE;
     name(receive, landing, resource); /* whose subject it is, is another patient's */
@@ -117,6 +139,8 @@ static void take(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
         go_on(receive, resource);
     } else if (p2p_land_met_again(landing, resource->key)) {
         p2p_resource_free(resource);
+    } else if (p2p_land_is_again(landing) && slot->state == P2P_SEEN_OPEN && resource->updated >= slot->updated) {
+        write_again(receive, resource, slot);
     } else if (resource->updated > slot->updated) {
         take_later_version(receive, resource, slot);
     } else {
@@ -131,6 +155,10 @@ static p2p_error_t *take_outcome(p2p_receive_t *receive, p2p_landing_t *landing,
     const char *words = p2p_outcome_text(receive->scratch, entry->resource, entry->len);
     p2p_error_t *error;
 
+    if (!entry->alone && p2p_land_is_again(landing)) {
+        p2p_land_duplicate(landing);
+        return NULL;
+    }
     if (!entry->alone) {
         p2p_land_skipped(landing, "OperationOutcome", "", "outcome", words);
         return NULL;
@@ -151,6 +179,10 @@ p2p_error_t *p2p_receive_entry(p2p_receive_t *receive, p2p_landing_t *landing, c
     if (entry->outcome) return take_outcome(receive, landing, entry);
     error = p2p_map(receive->mapper, receive->scratch, entry, &resource);
     if (p2p_mapper_bases(receive->mapper)->count != bases) p2p_sequence_bases_changed(receive->sequence);
+    if (error && p2p_land_is_again(landing)) {
+        p2p_land_duplicate(landing);
+        return NULL;
+    }
     if (error) {
         p2p_land_unmappable(landing, error, entry->resource, entry->len);
         return NULL;

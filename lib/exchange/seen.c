@@ -87,6 +87,14 @@ void p2p_seen_set(p2p_seen_t *seen, apr_uint64_t key, p2p_seen_state_t state)
     if (slot) slot->state = state & 7;
 }
 
+apr_size_t p2p_seen_count(const p2p_seen_t *seen, p2p_seen_state_t state)
+{
+    apr_size_t count = 0, i;
+
+    for (i = 0; i < seen->capacity; i++) count += seen->slots[i].key && seen->slots[i].state == state;
+    return count;
+}
+
 void p2p_seen_free(p2p_seen_t *seen)
 {
     if (seen->capacity) munmap(seen->slots, seen->capacity * sizeof *seen->slots);

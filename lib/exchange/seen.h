@@ -43,6 +43,9 @@ p2p_seen_state_t p2p_seen_state(const p2p_seen_t *seen, apr_uint64_t key);
 /* Sets the state of a key that was added. */
 void p2p_seen_set(p2p_seen_t *seen, apr_uint64_t key, p2p_seen_state_t state);
 
+/* How many are in a state. */
+apr_size_t p2p_seen_count(const p2p_seen_t *seen, p2p_seen_state_t state);
+
 /* Frees the memory; empty again. A zeroed structure is an empty one. */
 void p2p_seen_free(p2p_seen_t *seen);
 

@@ -87,6 +87,13 @@ static p2p_error_t *on_entry(void *baton, p2p_landing_t *landing, const p2p_bund
     return p2p_receive_entry(x->receive, landing, entry);
 }
 
+static int on_gone(void *baton, int request)
+{
+    p2p_exchange_t *x = baton;
+
+    return p2p_again_gone(x->again, request);
+}
+
 /* ---- Making the stages ---- */
 
 static void make_push(p2p_exchange_t *x)
@@ -124,7 +131,7 @@ static void make_pull(p2p_exchange_t *x)
     p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, &x->source_trouble,
                                {x->server->fhir_endpoint, x->context->spec->origins, p2p_mapper_bases(x->mapper)},
                                x->context->spec->source_connections, x->land, on_entry, is_full, p2p_exchange_kick, p2p_exchange_fail, x, (apr_uint64_t)x->job.id,
-                               x->context->reading};
+                               x->context->reading, on_gone};
 
     x->pull = p2p_pull_make(x->stages, &set);
 }
@@ -134,6 +141,13 @@ static void make_letters(p2p_exchange_t *x)
     p2p_letters_settings_t set = {x->context->db, x->context->spec->keyring, x->job.id, x->land, x->receive, is_full, x};
 
     x->letters = p2p_letters_make(x->stages, &set);
+}
+
+void p2p_stages_make_again(p2p_exchange_t *x)
+{
+    p2p_again_settings_t set = {x->context->db, x->context->spec->keyring, &x->job, &x->seen, x->pull, x->land, &x->planned};
+
+    x->again = p2p_again_make(x->stages, &set);
 }
 
 void p2p_stages_make(p2p_exchange_t *x)

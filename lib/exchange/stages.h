@@ -3,6 +3,7 @@
 #ifndef P2P_EXCHANGE_STAGES_H
 #define P2P_EXCHANGE_STAGES_H
 
+#include "exchange/again.h"
 #include "exchange/exchange.h"
 #include "exchange/land.h"
 #include "exchange/letters.h"
@@ -25,7 +26,7 @@ struct p2p_exchange_t {
     p2p_oidc_server_t *server;
     p2p_job_order_t order;
     apr_array_header_t *requests;
-    int followed;              /* resources fetched because something refers to them */
+    p2p_planned_t planned;     /* and how many resources were fetched because something refers to them */
     p2p_trouble_t source_trouble, target_trouble;
     p2p_token_t *token;
     p2p_mapper_t *mapper;
@@ -38,6 +39,7 @@ struct p2p_exchange_t {
     p2p_receive_t *receive;
     p2p_pull_t *pull;
     p2p_letters_t *letters;
+    p2p_again_t *again;
     p2p_http_timer_t *kick;
     int kicked_now;            /* kick comes without delay */
     p2p_job_counts_t partial;  /* of parts that have not landed when the job ends */
@@ -46,6 +48,7 @@ struct p2p_exchange_t {
     apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
     const p2p_error_t *error;  /* what ends the job */
     int stopping, closed;
+    int writing_again; /* what was written open: a pass over the parts is under way */
     int is_closed; /* while draining: the open parts have got their Provenance */
     int has_run;   /* something may have been written */
     apr_int64_t memory, moved; /* what this job adds to context->memory_used, and to what moves to the target */
@@ -54,6 +57,9 @@ struct p2p_exchange_t {
 
 /* Makes the stages, from push to letters, each told of the next one. */
 void p2p_stages_make(p2p_exchange_t *x);
+
+/* Makes again, when it is planned what is to be fetched. */
+void p2p_stages_make_again(p2p_exchange_t *x);
 
 /* Brings what this job has in memory up to date in context->memory_used, and what of it moves to the target in context->reading. */
 void p2p_stages_measure(p2p_exchange_t *x);

@@ -24,7 +24,7 @@ typedef struct p2p_part_t {
 typedef struct p2p_request_t {
     int number;
     const char *kind;          /* "pages" (a search or operation, all its pages), "read" (one resource that was referred to) or "dead-letters"
-                                (resources that the target refused in an earlier attempt, a part for each part they came in) */
+                                (resources that the target refused in an earlier attempt, a part for each part they came in); exchange/again.h has others */
     const char *url;           /* opened */
     apr_array_header_t *parts; /* of p2p_part_t, by number */
 } p2p_request_t;

@@ -145,6 +145,20 @@ static p2p_error_t *note_all(p2p_db_t *db, apr_pool_t *p, void *baton)
     return p2p_job_add_counts(db, p, note->job->id, &sum);
 }
 
+p2p_error_t *p2p_job_next_landed(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job, int request,
+                                 int number, p2p_part_t *part, int *found)
+{
+    p2p_rows_t rows;
+
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_PART_NEXT_LANDED, &rows, job->id, (apr_int64_t)request, (apr_int64_t)request,
+                          (apr_int64_t)number));
+    *found = rows.count > 0;
+    if (!*found) return NULL;
+    P2P_TRY(p2p_part_from_row(p, keyring, job->id, &rows, 0, part));
+    part->held = rows.cell[0][15];
+    return NULL;
+}
+
 p2p_error_t *p2p_job_note_parts(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,
                                 const p2p_job_t *job,
                                 const char *owner, const apr_array_header_t *parts, const apr_array_header_t *requests,

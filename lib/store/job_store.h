@@ -103,6 +103,11 @@ p2p_error_t *p2p_job_note_parts(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t
                                 const char *owner, const apr_array_header_t *parts, const apr_array_header_t *requests,
                                 const apr_array_header_t *rejected);
 
+/* The first part behind that one (by request and number) that has landed and held something, with held; *found is 0 where there is
+ * none. No lease is looked at. */
+p2p_error_t *p2p_job_next_landed(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job, int request,
+                                 int number, p2p_part_t *part, int *found);
+
 /* Live progress, at most once a second: resources received whose part has not landed. *stopping tells whether
  * somebody wants the job stopped. */
 p2p_error_t *p2p_job_progress(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,

@@ -238,6 +238,9 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "ON CONFLICT (job_id, number) DO NOTHING", "iiss", 0},
     [P2P_SQL_PART_LIST] = {"p2p_part_list",
         "SELECT " PART_COLUMNS ", held FROM p2p_part WHERE job_id = %lld ORDER BY request, number", "i", 16},
+    [P2P_SQL_PART_NEXT_LANDED] = {"p2p_part_next_landed",
+        "SELECT " PART_COLUMNS ", held FROM p2p_part WHERE job_id = %lld AND landed = 1 AND held <> '' AND "
+        "(request > %lld OR (request = %lld AND number > %lld)) ORDER BY request, number LIMIT 1", "iiii", 16},
     /* A part that has landed never changes again: then no row is changed. */
     [P2P_SQL_PART_NOTE] = {"p2p_part_note",
         "INSERT INTO p2p_part (job_id, " PART_COLUMNS ", held) VALUES (%lld, %lld, %lld, %s, %s, %lld, "
@@ -291,7 +294,7 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "CAST(COALESCE(SUM(CASE WHEN t.landed = 1 THEN t.bytes ELSE 0 END), 0) AS BIGINT) "
         "FROM p2p_part t WHERE t.job_id = p2p_job.id) WHERE id = %lld", "i", 0},
     [P2P_SQL_REQUEST_NEXT] = {"p2p_request_next",
-        "SELECT COALESCE(MAX(number), -1) + 1 FROM p2p_request WHERE job_id = %lld", "i", 1},
+        "SELECT COALESCE(MAX(number), -1) + 1 FROM p2p_request WHERE job_id = %lld AND number < 1000000", "i", 1},
     [P2P_SQL_REQUEST_REPORT] = {"p2p_request_report",
         "SELECT number, kind, url FROM p2p_request WHERE job_id = %lld AND number > %lld ORDER BY number LIMIT %lld",
         "iii", 3},
