@@ -27,6 +27,7 @@
 typedef struct shared_t {
     int now, most;    /* requests to /slow under way, and the most there were */
     int connections;  /* accepted so far */
+    int queued, let_go; /* requests for "hold" so far, and how many of them may be answered */
 } shared_t;
 
 static shared_t *shared;
@@ -216,6 +217,15 @@ static void trickle(int fd, apr_uint64_t n)
     }
 }
 
+/* Answered when the test lets it go, in the order in which they came. */
+static void hold(int fd, apr_uint64_t n)
+{
+    int mine = __sync_add_and_fetch(&shared->queued, 1);
+
+    while (__sync_fetch_and_add(&shared->let_go, 0) < mine) nap(2);
+    trickle(fd, n);
+}
+
 static const char *field(const char *head, const char *name)
 {
     const char *at = strcasestr(head, name);
@@ -264,6 +274,8 @@ static void serve(int fd, const char *head, int number)
     } else if (!strcmp(what, "mull")) {
         nap(250);
         trickle(fd, n);
+    } else if (!strcmp(what, "hold")) {
+        hold(fd, n);
     } else if (!strcmp(what, "status")) {
         say(fd, "HTTP/1.1 %llu Thing\r\nContent-Length: 2\r\nWWW-Authenticate: Bearer\r\nLocation: /whole/9\r\n\r\nno", n);
     } else if (!strcmp(what, "fields")) {

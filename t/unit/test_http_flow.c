@@ -344,11 +344,17 @@ static void test_turns_by_connections(void **state)
 {
     queue_t queue = {.f = *state};
 
-    take_turns(&queue, "aaa", 0, 3, "mull/1");
+    shared->queued = shared->let_go = 0;
+    take_turns(&queue, "aaa", 0, 3, "hold/1");
+    while (__sync_fetch_and_add(&shared->queued, 0) < 3)
+        assert_null(queue.f->http->poll(queue.f->http, -1, 1000, NULL));
     take_turns(&queue, "a", 0, 3, "whole/1");
-    assert_null(queue.f->http->poll(queue.f->http, -1, 1000, NULL));
-    take_turns(&queue, "b", 5, 3, "whole/1");
-    assert_non_null(strstr(queue.order, "ba"));
+    take_turns(&queue, "b", 0, 3, "whole/1");
+    shared->let_go = 1;
+    take_turns(&queue, "", 2, 3, NULL);
+    assert_memory_equal(queue.order, "ab", 2);
+    shared->let_go = 3;
+    take_turns(&queue, "", 5, 3, NULL);
 }
 
 static apr_size_t read_pattern(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
