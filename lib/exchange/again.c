@@ -71,7 +71,7 @@ static void report(p2p_again_t *again, apr_size_t count)
     p2p_landing_t *landing;
 
     if (again->told++) return;
-    landing = p2p_land_begin(again->set.land, (PASSES_MAX + 1) * P2P_AGAIN_PASS, 0, "", P2P_AGAIN);
+    landing = p2p_land_begin(again->set.land, (PASSES_MAX + 1) * P2P_AGAIN_PASS, 0, "", P2P_REQUEST_AGAIN);
     p2p_land_remark(landing, P2P_LEFT_OPEN, apr_psprintf(again->pool, "%" APR_SIZE_T_FMT " resources keep logical references to what came after them: "
                                              "their pages could not be fetched again, or hold them no longer", count));
     p2p_land_complete(landing, "", "", 0);
@@ -110,7 +110,7 @@ static void add_page(p2p_again_t *again, int from, int number, const char *url)
 
     if (slot->state != P2P_SEEN_NEVER) return;
     slot->state = P2P_SEEN_SENT;
-    p2p_pull_add_again(again->set.pull, P2P_AGAIN, request, number, url, 0);
+    p2p_pull_add_again(again->set.pull, P2P_REQUEST_AGAIN, request, number, url, 0);
 }
 
 /* The next part that holds something open goes to pull. */
@@ -138,7 +138,7 @@ static int add_next_whole(p2p_again_t *again)
 
         if (!*todo) continue;
         *todo = 0;
-        p2p_pull_add_again(again->set.pull, P2P_AGAIN_ALL, again->end + P2P_AGAIN_WHOLE + number, 0, p2p_pull_first(again->set.pull, number), 1);
+        p2p_pull_add_again(again->set.pull, P2P_REQUEST_AGAIN_ALL, again->end + P2P_AGAIN_WHOLE + number, 0, p2p_pull_first(again->set.pull, number), 1);
         return 1;
     }
     return 0;

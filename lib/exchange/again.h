@@ -9,9 +9,7 @@
 #include "exchange/plan.h"
 #include "exchange/pull.h"
 
-#define P2P_AGAIN "again"         /* kind of a request for one page that is fetched again */
 #define P2P_LEFT_OPEN "reference-left-open" /* code in the report: references stay logical though what they refer to came */
-#define P2P_AGAIN_ALL "again-all" /* of one for all pages of a request, where one of them cannot be had any more */
 
 /* Requests of a pass (from 1) have numbers of their own, which follow from the requests whose pages they fetch: so has each page, and its
  * Provenance, whichever runner fetches it. Those that fetch all pages come behind the others. */

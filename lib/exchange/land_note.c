@@ -162,13 +162,7 @@ static void settle_counts(p2p_land_t *land)
 
     for (landing = land->open; landing; landing = landing->next) landing->noted = 1;
     while ((landing = land->landed) != NULL) {
-        land->counts.parts++;
-        land->counts.retrieved += landing->part.retrieved;
-        land->counts.written += landing->part.written;
-        land->counts.duplicate += landing->part.duplicate;
-        land->counts.skipped += landing->part.skipped;
-        land->counts.rejected += landing->part.rejected;
-        land->counts.bytes += landing->part.bytes;
+        p2p_part_count_landed(&land->counts, &landing->part);
         land->received -= landing->part.retrieved;
         p2p_landing_free(landing);
     }
@@ -213,11 +207,7 @@ void p2p_land_end(p2p_land_t *land, p2p_job_counts_t *partial)
         p2p_part_t *part = &landing->part;
 
         part->retrieved = part->written + part->duplicate + part->skipped + part->rejected;
-        partial->retrieved += part->retrieved;
-        partial->written += part->written;
-        partial->duplicate += part->duplicate;
-        partial->skipped += part->skipped;
-        partial->rejected += part->rejected;
+        p2p_part_count(partial, part);
     }
     if (land->landed || land->open) flush(land, 1);
 }

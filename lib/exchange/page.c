@@ -7,7 +7,6 @@
 
 #include <apr_strings.h>
 
-#include "exchange/again.h"
 #include "exchange/map_scan.h"
 
 #define RESOURCE_MAX (64 << 20)              /* bytes of one resource */
@@ -204,7 +203,7 @@ static void on_token(void *baton, const char *access_token, const char *patient,
 void p2p_page_begin_landing(p2p_page_t *page)
 {
     page->landing = p2p_land_begin(page->pull->set.land, page->request, page->number, page->url, page->is_new ? page->kind : NULL);
-    if (strcmp(page->kind, P2P_AGAIN) == 0 || strcmp(page->kind, P2P_AGAIN_ALL) == 0) p2p_land_set_again(page->landing);
+    if (p2p_request_is_again(page->kind)) p2p_land_set_again(page->landing);
 }
 
 void p2p_page_attempt(p2p_page_t *page)

@@ -80,12 +80,12 @@ static void complete(p2p_page_t *page)
 
 static int is_again(const p2p_page_t *page)
 {
-    return strcmp(page->kind, P2P_AGAIN) == 0 || strcmp(page->kind, P2P_AGAIN_ALL) == 0;
+    return p2p_request_is_again(page->kind);
 }
 
 static int is_read(const p2p_page_t *page)
 {
-    return strcmp(page->kind, "read") == 0;
+    return strcmp(page->kind, P2P_REQUEST_READ) == 0;
 }
 
 /* Can the job do without it? */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is to be fetched. */
-#include "exchange/again.h"
 #include "exchange/plan.h"
 
 #include <string.h>
@@ -35,14 +34,9 @@ static int is_last(const p2p_request_t *request, int number)
     return !parts->nelts || APR_ARRAY_IDX(parts, parts->nelts - 1, p2p_part_t).number <= number;
 }
 
-static int is_again(const p2p_request_t *request)
-{
-    return strcmp(request->kind, P2P_AGAIN) == 0 || strcmp(request->kind, P2P_AGAIN_ALL) == 0;
-}
-
 static int has_pages(const p2p_request_t *request)
 {
-    return strcmp(request->kind, "pages") == 0 || strcmp(request->kind, P2P_AGAIN_ALL) == 0;
+    return strcmp(request->kind, P2P_REQUEST_PAGES) == 0 || strcmp(request->kind, P2P_REQUEST_AGAIN_ALL) == 0;
 }
 
 /* Where the part is fetched; NULL where there is none. */
@@ -118,17 +112,17 @@ static void plan_request(const plan_t *plan, const p2p_request_t *request, p2p_p
 {
     int number;
 
-    if (strcmp(request->kind, P2P_AGAIN) == 0) {
+    if (strcmp(request->kind, P2P_REQUEST_AGAIN) == 0) {
         recall_again(plan, request, planned);
         return;
     }
-    if (strcmp(request->kind, "dead-letters") == 0) {
+    if (strcmp(request->kind, P2P_REQUEST_LETTERS) == 0) {
         plan_letters(plan, request);
         return;
     }
     for (number = 0; plan_part(plan, request, number); number++) continue;
-    if (is_again(request)) note_again(planned, request->number, -1);
-    if (strcmp(request->kind, "read") == 0) planned->followed++;
+    if (p2p_request_is_again(request->kind)) note_again(planned, request->number, -1);
+    if (strcmp(request->kind, P2P_REQUEST_READ) == 0) planned->followed++;
 }
 
 p2p_planned_t p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const apr_array_header_t *requests)
@@ -140,7 +134,7 @@ p2p_planned_t p2p_plan(apr_pool_t *p, const p2p_plan_settings_t *settings, const
     for (i = 0; i < requests->nelts; i++) {
         const p2p_request_t *request = &APR_ARRAY_IDX(requests, i, p2p_request_t);
 
-        if (!is_again(request)) tell(&plan, request);
+        if (!p2p_request_is_again(request->kind)) tell(&plan, request);
     }
     for (i = 0; i < requests->nelts; i++) plan_request(&plan, &APR_ARRAY_IDX(requests, i, p2p_request_t), &planned);
     return planned;

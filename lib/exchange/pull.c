@@ -84,7 +84,7 @@ void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, c
 
 void p2p_pull_read(p2p_pull_t *pull, const char *url)
 {
-    p2p_pull_enqueue(pull, "read", pull->next_number++, 0, url)->is_new = 1;
+    p2p_pull_enqueue(pull, P2P_REQUEST_READ, pull->next_number++, 0, url)->is_new = 1;
 }
 
 void p2p_pull_add_again(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow)

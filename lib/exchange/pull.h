@@ -47,7 +47,7 @@ void p2p_pull_add(p2p_pull_t *pull, const char *kind, int request, int number, c
 /* Adds a single resource to be fetched, as a request of its own that is new. */
 void p2p_pull_read(p2p_pull_t *pull, const char *url);
 
-/* Adds a page that was fetched before, and (follow) all pages behind it, as a request that is new, of a kind of exchange/again.h. */
+/* Adds a page that was fetched before, and (follow) all pages behind it, as a request that is new, of a kind that p2p_request_is_again. */
 void p2p_pull_add_again(p2p_pull_t *pull, const char *kind, int request, int number, const char *url, int follow);
 
 /* Would a page that is added be started at once? */

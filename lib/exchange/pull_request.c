@@ -40,7 +40,7 @@ void p2p_pull_know(p2p_pull_t *pull, const char *kind, int number, const char *u
 
     if (number >= pull->next_number) pull->next_number = number + 1;
     pull->fruitful += landed;
-    if (strcmp(kind, "pages") != 0) return;
+    if (strcmp(kind, P2P_REQUEST_PAGES) != 0) return;
     request = apr_pcalloc(pull->pool, sizeof *request);
     request->number = number;
     request->first = url;
@@ -107,11 +107,11 @@ static void begin_anew(p2p_pull_t *pull, const p2p_pull_request_t *request)
     p2p_page_t *page;
     int number = pull->next_number;
 
-    p2p_pull_know(pull, "pages", number, request->first, 0);
+    p2p_pull_know(pull, P2P_REQUEST_PAGES, number, request->first, 0);
     next = p2p_pull_request(pull, number);
     next->anew = request->fruitful ? 1 : request->anew + 1;
     next->anew_in_all = request->anew_in_all + 1;
-    p2p_pull_add(pull, "pages", number, 0, request->first, 1);
+    p2p_pull_add(pull, P2P_REQUEST_PAGES, number, 0, request->first, 1);
     for (page = pull->queue; page->next; page = page->next) continue;
     page->is_new = 1;
     p2p_page_begin_landing(page); /* it is noted together with the end of the other: after a takeover nothing begins anew twice */

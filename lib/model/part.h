@@ -5,6 +5,17 @@
 
 #include <apr_tables.h>
 #include <apr_time.h>
+#include "model/job.h"
+
+/* Kinds of requests. */
+#define P2P_REQUEST_PAGES "pages"          /* a search or operation, all its pages */
+#define P2P_REQUEST_READ "read"            /* one resource that was referred to */
+#define P2P_REQUEST_LETTERS "dead-letters" /* resources that the target refused in an earlier attempt: a part for each part they came in */
+#define P2P_REQUEST_AGAIN "again"          /* one page that is fetched again (exchange/again.h) */
+#define P2P_REQUEST_AGAIN_ALL "again-all"  /* all pages of a request, where one of them cannot be had any more */
+
+/* Does a request of this kind fetch again what was fetched before? */
+int p2p_request_is_again(const char *kind);
 
 /* One part, as its row in p2p_part tells it. */
 typedef struct p2p_part_t {
@@ -20,11 +31,16 @@ typedef struct p2p_part_t {
     int letters;          /* of a request "dead-letters": the rows it was made of go when it lands */
 } p2p_part_t;
 
+/* Adds a part's resources to the counts; parts, bytes and waiting are not touched. */
+void p2p_part_count(p2p_job_counts_t *sum, const p2p_part_t *part);
+
+/* The same of a part that has landed, with the part itself and its bytes. */
+void p2p_part_count_landed(p2p_job_counts_t *sum, const p2p_part_t *part);
+
 /* One request and what is known of its parts. */
 typedef struct p2p_request_t {
     int number;
-    const char *kind;          /* "pages" (a search or operation, all its pages), "read" (one resource that was referred to) or "dead-letters"
-                                (resources that the target refused in an earlier attempt, a part for each part they came in); exchange/again.h has others */
+    const char *kind;          /* P2P_REQUEST_… */
     const char *url;           /* opened */
     apr_array_header_t *parts; /* of p2p_part_t, by number */
 } p2p_request_t;

@@ -193,7 +193,7 @@ static p2p_error_t *enqueue(p2p_db_t *db, apr_pool_t *p, void *baton)
     P2P_TRY(p2p_job_take_grant(db, p, e->member.keyring, e->server->pid, e->order->access_token, e->order->refresh_token, &e->grant_id));
     P2P_TRY(insert_job(db, p, e));
     for (int i = 0; i < urls->nelts; i++) {
-        P2P_TRY(p2p_job_insert_request(db, p, e->member.keyring, e->job_id, i, "pages",
+        P2P_TRY(p2p_job_insert_request(db, p, e->member.keyring, e->job_id, i, P2P_REQUEST_PAGES,
                                        APR_ARRAY_IDX(urls, i, const char *)));
     }
     return p2p_job_get(db, p, e->server->pid, e->job_id, e->job);

@@ -96,17 +96,6 @@ p2p_error_t *p2p_job_add_counts(p2p_db_t *db, apr_pool_t *p, apr_int64_t job_id,
                        sum->skipped, sum->rejected, sum->bytes, sum->retrieved, sum->retrieved, job_id);
 }
 
-static void add_part(p2p_job_counts_t *sum, const p2p_part_t *part)
-{
-    sum->parts++;
-    sum->retrieved += part->retrieved;
-    sum->written += part->written;
-    sum->duplicate += part->duplicate;
-    sum->skipped += part->skipped;
-    sum->rejected += part->rejected;
-    sum->bytes += part->bytes;
-}
-
 static p2p_error_t *note_requests(p2p_db_t *db, apr_pool_t *p, const note_t *note)
 {
     for (int i = 0; note->requests && i < note->requests->nelts; i++) {
@@ -136,7 +125,7 @@ static p2p_error_t *note_all(p2p_db_t *db, apr_pool_t *p, void *baton)
         apr_pool_clear(row);
         P2P_TRY(note_part(db, row, note, part, &changed));
         if (!changed || !part->landed) continue;
-        add_part(&sum, part);
+        p2p_part_count_landed(&sum, part);
         if (part->letters)
             P2P_TRY(p2p_db_exec(db, row, P2P_SQL_LETTERS_DONE, NULL, note->job->id, (apr_int64_t)part->request,
                                 (apr_int64_t)part->number));

@@ -103,7 +103,7 @@ static p2p_error_t *take_letters(p2p_db_t *db, apr_pool_t *p, const restart_t *r
     if (!parts.count) return NULL;
     P2P_TRY(p2p_db_select(db, p, P2P_SQL_REQUEST_NEXT, &rows, job));
     to[0] = p2p_rows_int(&rows, 0, 0);
-    P2P_TRY(p2p_job_insert_request(db, p, r->keyring, job, (int)to[0], "dead-letters", ""));
+    P2P_TRY(p2p_job_insert_request(db, p, r->keyring, job, (int)to[0], P2P_REQUEST_LETTERS, ""));
     for (int i = 0; i < parts.count; i++) {
         const apr_int64_t from[3] = {p2p_rows_int(&parts, i, 0), p2p_rows_int(&parts, i, 1), p2p_rows_int(&parts, i, 2)};
 
