@@ -59,7 +59,8 @@ void p2p_exchange_fail(void *baton, const p2p_error_t *error)
 
 static void plan(p2p_exchange_t *x)
 {
-    p2p_plan_settings_t set = {x->pull, x->letters, x->land, x->sequence, x->order.source_patient};
+    p2p_plan_settings_t set = {.pull = x->pull, .letters = x->letters, .land = x->land, .sequence = x->sequence,
+                               .source_patient = x->order.source_patient};
 
     x->planned = p2p_plan(x->pool, &set, x->requests);
     p2p_stages_make_again(x);
@@ -80,14 +81,17 @@ static void resolve_waiting(p2p_exchange_t *x)
     int left;
 
     if (x->closed) {
-        p2p_exchange_fail(x, p2p_error_make(x->pool, P2P_E_INTERNAL, "order-stuck", "resources wait for each other without end; report this"));
+        p2p_exchange_fail(x, p2p_error_make(x->pool, P2P_E_INTERNAL, "order-stuck",
+                                            "resources wait for each other without end; report this"));
         return;
     }
     apr_pool_create(&p, x->pool);
     left = p2p_sequence_wanted(x->sequence, p, x->context->spec->follow_references - x->planned.followed, want, x);
     if (p2p_pull_is_idle(x->pull) && !p2p_sequence_has_work(x->sequence)) {
         x->closed = 1;
-        if (left) p2p_land_remark_job(x->land, "follow-limit", apr_psprintf(p, "%d resources that something refers to were not fetched", left));
+        if (left)
+            p2p_land_remark_job(x->land, "follow-limit",
+                                apr_psprintf(p, "%d resources that something refers to were not fetched", left));
         p2p_sequence_close(x->sequence);
     }
     apr_pool_destroy(p);
@@ -112,8 +116,8 @@ static apr_interval_time_t trouble_lasting(const p2p_exchange_t *x)
 static void finish(void *baton)
 {
     p2p_exchange_t *x = baton;
-    p2p_job_ending_t ending = {x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED, x->error,
-                               !x->has_run && x->job.epoch == 1};
+    p2p_job_ending_t ending = {.status = x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED,
+                               .error = x->error, .untouched = !x->has_run && x->job.epoch == 1};
     apr_pool_t *p;
     p2p_error_t *error;
     int again;
@@ -389,12 +393,14 @@ static p2p_error_t *load(p2p_exchange_t *x)
 
 static void prepare(p2p_exchange_t *x)
 {
-    p2p_map_settings_t map = {x->server->id_namespace, x->server->fhir_endpoint, x->order.source_patient,
-                              x->order.target_patient, x->context->spec->conditional_ids};
-    p2p_ids_settings_t ids = {x->context->db, x->context->spec->keyring, &x->job, x->context->owner};
-    p2p_prepare_settings_t set = {x->context, &x->job, &x->order, x->server, &x->log, NULL, NULL, NULL,
-                                  &x->source_trouble, &x->target_trouble, on_member,
-                                  on_prepared, x};
+    p2p_map_settings_t map = {
+        .id_namespace = x->server->id_namespace, .endpoint = x->server->fhir_endpoint, .source_patient = x->order.source_patient,
+        .target_patient = x->order.target_patient, .conditional_ids = x->context->spec->conditional_ids};
+    p2p_ids_settings_t ids = {.db = x->context->db, .keyring = x->context->spec->keyring, .job = &x->job, .owner = x->context->owner};
+    p2p_prepare_settings_t set = {
+        .context = x->context, .job = &x->job, .order = &x->order, .server = x->server, .log = &x->log,
+        .source_trouble = &x->source_trouble, .target_trouble = &x->target_trouble,
+        .member = on_member, .done = on_prepared, .baton = x};
 
     if (map.conditional_ids) set.ids = x->ids = p2p_ids_make(x->pool, &ids);
     x->mapper = p2p_mapper_make(x->pool, &map);

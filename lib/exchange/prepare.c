@@ -49,15 +49,25 @@ static apr_time_t now(const p2p_prepare_t *prepare)
     return clock->now(clock->baton);
 }
 
+/* Whatever is asked of the target. At the end of the job a few attempts have to do. */
+static p2p_ask_t for_target(const p2p_prepare_t *prepare)
+{
+    const p2p_exchange_context_t *context = prepare->set.context;
+
+    return (p2p_ask_t){.http = context->target_http, .clock = context->clock, .connections = context->spec->target_connections,
+                       .turn = (apr_uint64_t)prepare->set.job->id,
+                       .trouble = prepare->ended ? NULL : prepare->set.target_trouble};
+}
+
 static void ask_target(p2p_prepare_t *prepare, const char *method, const char *path, const char *body, apr_size_t len,
                        p2p_answer_fn fn)
 {
-    const p2p_spec_t *spec = prepare->set.context->spec;
-    p2p_ask_t ask = {prepare->set.context->target_http, prepare->set.context->clock, method,
-                     apr_pstrcat(prepare->pool, spec->target, "/", path, NULL), body, len, NULL,
-                     spec->target_connections, (apr_uint64_t)prepare->set.job->id,
-                     prepare->ended ? NULL : prepare->set.target_trouble};
+    p2p_ask_t ask = for_target(prepare);
 
+    ask.method = method;
+    ask.url = apr_pstrcat(prepare->pool, prepare->set.context->spec->target, "/", path, NULL);
+    ask.body = body;
+    ask.body_len = len;
     p2p_ask(prepare->asking, &ask, fn, prepare);
 }
 
@@ -66,9 +76,7 @@ static void write_own(p2p_prepare_t *prepare, p2p_own_t *own, const char *value)
 {
     const p2p_spec_t *spec = prepare->set.context->spec;
 
-    own->ask = (p2p_ask_t){prepare->set.context->target_http, prepare->set.context->clock, NULL, NULL, NULL, 0, NULL,
-                           spec->target_connections, (apr_uint64_t)prepare->set.job->id,
-                           prepare->ended ? NULL : prepare->set.target_trouble};
+    own->ask = for_target(prepare);
     own->target = spec->target;
     own->batch = spec->batch;
     own->query = p2p_address_query(prepare->pool, P2P_URI_SYSTEM, value);
@@ -168,11 +176,11 @@ static int wait_for_token(p2p_prepare_t *prepare, const p2p_error_t *error)
 static void on_source_token(void *baton, const char *access_token, const char *patient, const p2p_error_t *error)
 {
     p2p_prepare_t *prepare = baton;
-    p2p_ask_t ask = {prepare->set.context->http, prepare->set.context->clock, "GET",
-                     apr_pstrcat(prepare->pool, prepare->set.server->fhir_endpoint, "/metadata", NULL), NULL, 0,
-                     &prepare->source_auth, prepare->set.context->spec->source_connections,
-                     (apr_uint64_t)prepare->set.job->id,
-                     prepare->set.source_trouble};
+    const p2p_exchange_context_t *context = prepare->set.context;
+    p2p_ask_t ask = {.http = context->http, .clock = context->clock, .method = "GET",
+                     .url = apr_pstrcat(prepare->pool, prepare->set.server->fhir_endpoint, "/metadata", NULL),
+                     .auth = &prepare->source_auth, .connections = context->spec->source_connections,
+                     .turn = (apr_uint64_t)prepare->set.job->id, .trouble = prepare->set.source_trouble};
 
     /* Only an answer tells the patient: an access token that was handed over is given up for one. */
     if (!error && !patient && !*prepare->set.order->source_patient && !prepare->refused) {
@@ -231,7 +239,8 @@ static void ask_requester(p2p_prepare_t *prepare)
 {
     const char *id = prepare->set.order->organization;
 
-    if (p2p_is_fhir_id(id, strlen(id))) ask_target(prepare, "GET", apr_pstrcat(prepare->pool, "Organization/", id, NULL), NULL, 0, on_answer);
+    if (p2p_is_fhir_id(id, strlen(id)))
+        ask_target(prepare, "GET", apr_pstrcat(prepare->pool, "Organization/", id, NULL), NULL, 0, on_answer);
     else next_step(prepare);
 }
 
@@ -297,7 +306,6 @@ static void ask_organization(p2p_prepare_t *prepare)
         return;
     }
     body = p2p_payer_print(prepare->pool, prepare->organization, prepare->set.server, &len);
-
     ask_target(prepare, "PUT", apr_pstrcat(prepare->pool, "Organization/", prepare->organization, NULL), body, len, on_answer);
 }
 
@@ -313,9 +321,11 @@ static p2p_error_t *answer_organization(p2p_prepare_t *prepare, int status, cons
 static const char *print_task(void *baton, apr_pool_t *p, const char *id, apr_size_t *len)
 {
     const p2p_prepare_t *prepare = baton;
-    p2p_task_t task = {id, prepare->set.job->uuid, prepare->task_status, prepare->task_reason, prepare->set.order->target_patient,
-                       prepare->organization, prepare->set.order->organization, prepare->requester_is_resource,
-                       prepare->authored, now(prepare), prepare->task_counts};
+    p2p_task_t task = {
+        .id = id, .job_uuid = prepare->set.job->uuid, .status = prepare->task_status, .reason = prepare->task_reason,
+        .patient = prepare->set.order->target_patient, .owner = prepare->organization,
+        .requester = prepare->set.order->organization, .requester_is_resource = prepare->requester_is_resource,
+        .authored = prepare->authored, .modified = now(prepare), .counts = prepare->task_counts};
 
     return p2p_task_print(p, &task, len);
 }

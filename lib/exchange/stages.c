@@ -99,10 +99,12 @@ static int on_gone(void *baton, int request)
 static void make_push(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
-    p2p_push_settings_t set = {x->context->target_http, x->context->clock, spec->target, spec->target_connections,
-                               spec->bundle_size, (apr_uint64_t)spec->bundle_bytes, spec->keep_unresolved, x->mapper, &x->seen,
-                               &x->target_trouble, on_written, on_refused, p2p_exchange_fail, p2p_exchange_kick, x, (apr_uint64_t)x->job.id, x->ids,
-                               spec->batch};
+    p2p_push_settings_t set = {
+        .http = x->context->target_http, .clock = x->context->clock, .target = spec->target, .connections = spec->target_connections,
+        .bundle_size = spec->bundle_size, .bundle_bytes = (apr_uint64_t)spec->bundle_bytes, .batch = spec->batch,
+        .keep_unresolved = spec->keep_unresolved, .mapper = x->mapper, .seen = &x->seen, .ids = x->ids,
+        .trouble = &x->target_trouble, .turn = (apr_uint64_t)x->job.id,
+        .written = on_written, .refused = on_refused, .failed = p2p_exchange_fail, .room = p2p_exchange_kick, .baton = x};
 
     x->push = p2p_push_make(x->stages, &set);
 }
@@ -110,42 +112,52 @@ static void make_push(p2p_exchange_t *x)
 static void make_sequence(p2p_exchange_t *x)
 {
     const p2p_spec_t *spec = x->context->spec;
-    p2p_sequence_settings_t set = {x->mapper, &x->seen, x->push, spec->keep_unresolved,
-                                   spec->batch, x->context->spool, (apr_size_t)(spec->memory / WAITING_SHARE), allowance,
-                                   (apr_uint64_t)(spec->memory / PUSH_SHARE), &x->log, p2p_exchange_fail, on_foreign, x};
+    p2p_sequence_settings_t set = {
+        .mapper = x->mapper, .seen = &x->seen, .push = x->push, .keep_unresolved = spec->keep_unresolved, .batch = spec->batch,
+        .spool = x->context->spool, .waiting_bytes = (apr_size_t)(spec->memory / WAITING_SHARE), .allowance = allowance,
+        .push_bytes = (apr_uint64_t)(spec->memory / PUSH_SHARE), .log = &x->log,
+        .failed = p2p_exchange_fail, .skipped = on_foreign, .baton = x};
 
     x->sequence = p2p_sequence_make(x->stages, &set);
 }
 
 static void make_land(p2p_exchange_t *x)
 {
-    p2p_land_settings_t set = {x->context->db, x->context->spec->keyring, x->context->clock, &x->log, &x->job,
-                               x->context->owner, x->push, x->mapper, &x->seen, p2p_prepare_organization(x->prepare),
-                               x->context->spec->versioned_references, x->ids != NULL, p2p_exchange_fail, x};
+    p2p_land_settings_t set = {
+        .db = x->context->db, .keyring = x->context->spec->keyring, .clock = x->context->clock, .log = &x->log, .job = &x->job,
+        .owner = x->context->owner, .push = x->push, .mapper = x->mapper, .seen = &x->seen,
+        .organization = p2p_prepare_organization(x->prepare), .versioned = x->context->spec->versioned_references,
+        .assigned = x->ids != NULL, .failed = p2p_exchange_fail, .baton = x};
 
     x->land = p2p_land_make(x->stages, &set);
 }
 
 static void make_pull(p2p_exchange_t *x)
 {
-    p2p_pull_settings_t set = {x->context->http, x->context->clock, &x->log, x->token, &x->source_trouble,
-                               {x->server->fhir_endpoint, x->context->spec->origins, p2p_mapper_bases(x->mapper)},
-                               x->context->spec->source_connections, x->land, on_entry, is_full, p2p_exchange_kick, p2p_exchange_fail, x, (apr_uint64_t)x->job.id,
-                               x->context->reading, on_gone};
+    p2p_pull_settings_t set = {
+        .http = x->context->http, .clock = x->context->clock, .log = &x->log, .token = x->token, .trouble = &x->source_trouble,
+        .places = {x->server->fhir_endpoint, x->context->spec->origins, p2p_mapper_bases(x->mapper)},
+        .connections = x->context->spec->source_connections, .land = x->land, .reading = x->context->reading,
+        .turn = (apr_uint64_t)x->job.id, .entry = on_entry, .is_full = is_full, .progress = p2p_exchange_kick,
+        .failed = p2p_exchange_fail, .gone = on_gone, .baton = x};
 
     x->pull = p2p_pull_make(x->stages, &set);
 }
 
 static void make_letters(p2p_exchange_t *x)
 {
-    p2p_letters_settings_t set = {x->context->db, x->context->spec->keyring, x->job.id, x->land, x->receive, is_full, x};
+    p2p_letters_settings_t set = {
+        .db = x->context->db, .keyring = x->context->spec->keyring, .job_id = x->job.id, .land = x->land, .receive = x->receive,
+        .is_full = is_full, .baton = x};
 
     x->letters = p2p_letters_make(x->stages, &set);
 }
 
 void p2p_stages_make_again(p2p_exchange_t *x)
 {
-    p2p_again_settings_t set = {x->context->db, x->context->spec->keyring, &x->job, &x->seen, x->pull, x->land, &x->planned};
+    p2p_again_settings_t set = {
+        .db = x->context->db, .keyring = x->context->spec->keyring, .job = &x->job, .seen = &x->seen, .pull = x->pull,
+        .land = x->land, .planned = &x->planned};
 
     x->again = p2p_again_make(x->stages, &set);
 }

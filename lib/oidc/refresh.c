@@ -242,9 +242,11 @@ static void on_endpoint(void *baton, const p2p_error_t *error)
 
 static void begin_refresh(p2p_token_t *token, const p2p_grant_t *grant, const char *endpoint)
 {
-    p2p_refresh_order_t order = {token->http, token->db, token->keyring, token->clock, token->log, token->server,
-                                 grant->id, token->owner, endpoint, grant->refresh_token,
-                                 p2p_token_endpoint_method(token->endpoint), is_good(token, token->calls, 0)};
+    p2p_refresh_order_t order = {
+        .http = token->http, .db = token->db, .keyring = token->keyring, .clock = token->clock, .log = token->log,
+        .server = token->server, .grant_id = grant->id, .owner = token->owner, .endpoint = endpoint,
+        .refresh_token = grant->refresh_token, .method = p2p_token_endpoint_method(token->endpoint),
+        .can_wait = is_good(token, token->calls, 0)};
     int mine = 0;
     p2p_error_t *error;
 
