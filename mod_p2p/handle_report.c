@@ -37,8 +37,10 @@ static const struct {
     { "expired", "The source's link to this page was not good any more: its request was begun anew." },
     { "total-differs", "The source told another number of matches than it gave." },
     { "follow-limit", "P2PFollowReferences does not allow more resources to be fetched." },
+    { "reference-left-open", "These keep logical references to what came after them: their pages could not be had again." },
     { "not-received", "Something refers to it, and the source does not give it." },
     { "not-fhir", "The source sent something that is no usable FHIR resource." },
+    { "not-json", "The source sent something that is no JSON." },
     { "too-large", "It is larger than what is taken." },
 };
 
@@ -86,26 +88,19 @@ static json_object *part_json(apr_pool_t *p, const p2p_part_t *part, const char 
     return doc;
 }
 
-/* May who asks see a peer's own words, and ids at the source? They are the member's data: for whoever may ask for the record itself. */
-static int sees_details(const request_rec *r)
-{
-    (void)r;
-    return 1;
-}
-
-static json_object *resource_json(const request_rec *r, const p2p_rejected_t *resource)
+static json_object *resource_json(const p2p_rejected_t *resource)
 {
     json_object *doc = json_object_new_object();
-    int details = sees_details(r), is_skipped = !strcmp(resource->outcome, "skipped"), is_outcome = !strcmp(resource->code, "outcome");
+    int is_skipped = !strcmp(resource->outcome, "skipped"), is_outcome = !strcmp(resource->code, "outcome");
 
     p2p_json_add_int(doc, "request", resource->request);
     p2p_json_add_int(doc, "part", resource->part);
     p2p_json_add_str(doc, "outcome", resource->again ? "retrying" : resource->outcome);
     p2p_json_add_str(doc, "type", *resource->type ? resource->type : NULL);
-    p2p_json_add_str(doc, "id", details && !is_skipped && *resource->source_id ? resource->source_id : NULL);
+    p2p_json_add_str(doc, "id", !is_skipped && *resource->source_id ? resource->source_id : NULL);
     p2p_json_add_str(doc, "code", resource->code);
     p2p_json_add_str(doc, "reason", reason_of(resource->code));
-    p2p_json_add_str(doc, "detail", details && (!is_skipped || is_outcome) && *resource->detail ? resource->detail : NULL);
+    p2p_json_add_str(doc, "detail", (!is_skipped || is_outcome) && *resource->detail ? resource->detail : NULL);
     return doc;
 }
 
@@ -130,7 +125,8 @@ static json_object *requests_json(apr_pool_t *p, const report_t *report)
     json_object *list = json_object_new_array();
 
     for (int i = 0; i < rows_of(report->rows.requests); i++)
-        json_object_array_add(list, request_json(p, &APR_ARRAY_IDX(report->rows.requests, i, p2p_request_t), report->server->fhir_endpoint));
+        json_object_array_add(list, request_json(p, &APR_ARRAY_IDX(report->rows.requests, i, p2p_request_t),
+                                                 report->server->fhir_endpoint));
     return list;
 }
 
@@ -143,12 +139,12 @@ static json_object *parts_json(apr_pool_t *p, const report_t *report)
     return list;
 }
 
-static json_object *resources_json(const request_rec *r, const report_t *report)
+static json_object *resources_json(const report_t *report)
 {
     json_object *list = json_object_new_array();
 
     for (int i = 0; i < rows_of(report->rows.resources); i++)
-        json_object_array_add(list, resource_json(r, &APR_ARRAY_IDX(report->rows.resources, i, p2p_rejected_t)));
+        json_object_array_add(list, resource_json(&APR_ARRAY_IDX(report->rows.resources, i, p2p_rejected_t)));
     return list;
 }
 
@@ -227,7 +223,7 @@ static json_object *report_json(request_rec *r, const report_t *report)
     p2p_json_add_str(doc, "next", next_of(r, report));
     json_object_object_add(doc, "requests", requests_json(r->pool, report));
     json_object_object_add(doc, "parts", parts_json(r->pool, report));
-    json_object_object_add(doc, "resources", resources_json(r, report));
+    json_object_object_add(doc, "resources", resources_json(report));
     return doc;
 }
 
