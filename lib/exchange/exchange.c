@@ -81,7 +81,7 @@ static void resolve_waiting(p2p_exchange_t *x)
     int left;
 
     if (x->closed) {
-        p2p_exchange_fail(x, p2p_error_make(x->pool, P2P_E_INTERNAL, "order-stuck",
+        p2p_exchange_fail(x, p2p_error_make(x->pool, P2P_E_INTERNAL, "sequence-stuck",
                                             "resources wait for each other without end; report this"));
         return;
     }
@@ -308,7 +308,7 @@ static void write_again_or_end(p2p_exchange_t *x)
         p2p_log(&x->log, P2P_LOG_INFO, "fetching again pages with what was written before all it refers to was there");
         x->closed = p2p_again_is_last(x->again);
         if (x->closed) p2p_sequence_close(x->sequence);
-        else p2p_sequence_open(x->sequence);
+        else p2p_sequence_reopen(x->sequence);
     }
     if (!x->writing_again && p2p_land_is_done(x->land)) end(x);
     else p2p_exchange_kick(x);

@@ -52,7 +52,7 @@ void p2p_land_letters(p2p_landing_t *landing)
     landing->part.letters = 1;
 }
 
-void p2p_land_again(p2p_landing_t *landing)
+void p2p_land_anew(p2p_landing_t *landing)
 {
     apr_int64_t kept = (apr_int64_t)(landing->held.len / sizeof(p2p_held_t)) + landing->superseded;
     apr_size_t i;

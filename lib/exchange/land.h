@@ -35,14 +35,14 @@ typedef struct p2p_land_settings_t {
 /* Makes one in p; what has not landed is forgotten with p. */
 p2p_land_t *p2p_land_make(apr_pool_t *p, const p2p_land_settings_t *settings);
 
-/* A part is to be fetched. request is new for the database where it came to be while running (kind "read"), else NULL. */
+/* A part is to be fetched. new_request_kind is NULL but for a request that came to be while running: it is noted with the part. */
 p2p_landing_t *p2p_land_begin(p2p_land_t *land, int request, int number, const char *url, const char *new_request_kind);
 
 /* Its resources come from rows of resources that were rejected before, which go when it lands. */
 void p2p_land_letters(p2p_landing_t *landing);
 
 /* It is fetched again from its beginning: what was received stays, the rest is counted anew. */
-void p2p_land_again(p2p_landing_t *landing);
+void p2p_land_anew(p2p_landing_t *landing);
 
 /* Was this key received in an earlier attempt at the part, and not met again since? Then it is now. */
 int p2p_land_met_again(p2p_landing_t *landing, apr_uint64_t key);
@@ -66,7 +66,7 @@ void p2p_land_remark_job(p2p_land_t *land, const char *code, const char *detail)
 /* Has the part brought anything that was not known before? */
 int p2p_land_is_fruitful(const p2p_landing_t *landing);
 
-/* The part has been fetched before: nothing new is expected, what was written open is written again. */
+/* The part fetches again what another one did (exchange/again.h): nothing new is expected, what was written open is written again. */
 void p2p_land_set_again(p2p_landing_t *landing);
 int p2p_land_is_again(const p2p_landing_t *landing);
 
@@ -107,7 +107,7 @@ const p2p_job_counts_t *p2p_land_counts(const p2p_land_t *land);
 /* Does a part, as its row tells it, hold something that is written open? */
 int p2p_land_holds_open(p2p_land_t *land, const p2p_part_t *part);
 
-/* Takes what an earlier runner landed into seen, and names that urns have into order (through name). */
+/* Takes what an earlier runner landed into seen, and tells names that urns have (through name). */
 void p2p_land_recall(p2p_land_t *land, const p2p_part_t *part,
                      void (*name)(void *baton, apr_uint64_t urn, const p2p_named_t *named), void *baton);
 

@@ -81,7 +81,7 @@ static p2p_error_t *tell(p2p_letters_t *letters, batch_t *batch, apr_pool_t *p)
     }
     EVP_DigestUpdate(batch->sha256, letters->body.data, letters->body.len);
     batch->bytes += (apr_int64_t)letters->body.len;
-    error = p2p_receive_again(letters->set.receive, batch->landing, &entry);
+    error = p2p_receive_letter(letters->set.receive, batch->landing, &entry);
     p2p_buf_clear(&letters->body);
     return error;
 }

@@ -216,7 +216,7 @@ void p2p_page_attempt(p2p_page_t *page)
     page->sha256 = EVP_MD_CTX_new();
     if (!page->sha256 || !EVP_DigestInit_ex2(page->sha256, EVP_sha256(), NULL)) abort();
     if (!page->landing) p2p_page_begin_landing(page);
-    else p2p_land_again(page->landing);
+    else p2p_land_anew(page->landing);
     if (page->at.kind == P2P_PLACE_LISTED) send_request(page, NULL);
     else p2p_token_get(page->pull->set.token, page->refused, on_token, page);
 }

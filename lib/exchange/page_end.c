@@ -111,7 +111,7 @@ static void tell_missing(p2p_page_t *page, const char *why)
  * what had come of it. */
 static void complete_without(p2p_page_t *page, const char *why)
 {
-    p2p_land_again(page->landing);
+    p2p_land_anew(page->landing);
     tell_missing(page, why);
     close_page(page, "", "");
 }
@@ -128,7 +128,7 @@ static void start_over(p2p_page_t *page)
         fail(page, error->kind, error->code, error->sentence, "");
         return;
     }
-    p2p_land_again(page->landing);
+    p2p_land_anew(page->landing);
     p2p_land_remark(page->landing, "expired", apr_psprintf(page->attempt_pool, "expired, started over as request %d", number));
     p2p_log(page->pull->set.log, P2P_LOG_NOTICE, "request %d: page %d has expired; it is begun anew as request %d", page->request,
             page->number, number);

@@ -12,7 +12,7 @@ struct p2p_receive_t {
     p2p_seen_t *seen;
     p2p_sequence_t *sequence;
     apr_pool_t *scratch;
-    int again;             /* what comes was rejected before */
+    int is_letter;         /* what comes was rejected before */
     p2p_resource_t *later; /* versions that came while an older one was under way, linked by next */
 };
 
@@ -132,7 +132,7 @@ static void take(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
     p2p_seen_slot_t *slot = p2p_seen_find(receive->seen, resource->key);
 
     resource->landing = landing;
-    if (slot && receive->again && slot->state == P2P_SEEN_GONE) slot->state = P2P_SEEN_NEVER;
+    if (slot && receive->is_letter && slot->state == P2P_SEEN_GONE) slot->state = P2P_SEEN_NEVER;
     if (!slot || slot->state == P2P_SEEN_NEVER) {
         p2p_land_received(landing, resource);
         name(receive, landing, resource);
@@ -198,13 +198,13 @@ p2p_error_t *p2p_receive_entry(p2p_receive_t *receive, p2p_landing_t *landing, c
     return NULL;
 }
 
-p2p_error_t *p2p_receive_again(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry)
+p2p_error_t *p2p_receive_letter(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry)
 {
     p2p_error_t *error;
 
-    receive->again = 1;
+    receive->is_letter = 1;
     error = p2p_receive_entry(receive, landing, entry);
-    receive->again = 0;
+    receive->is_letter = 0;
     return error;
 }
 

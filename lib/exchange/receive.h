@@ -16,7 +16,7 @@ p2p_receive_t *p2p_receive_make(apr_pool_t *p, p2p_mapper_t *mapper, p2p_seen_t 
 p2p_error_t *p2p_receive_entry(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry);
 
 /* The same for one that was rejected in an earlier attempt, and is tried again. */
-p2p_error_t *p2p_receive_again(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry);
+p2p_error_t *p2p_receive_letter(p2p_receive_t *receive, p2p_landing_t *landing, const p2p_bundle_entry_t *entry);
 
 /* The resource of this key came to its end: a later version that came while it was under way goes on now. */
 void p2p_receive_settled(p2p_receive_t *receive, apr_uint64_t key);

@@ -144,7 +144,7 @@ void p2p_sequence_close(p2p_sequence_t *sequence)
     each_awaited(sequence, release, NULL);
 }
 
-void p2p_sequence_open(p2p_sequence_t *sequence)
+void p2p_sequence_reopen(p2p_sequence_t *sequence)
 {
     sequence->closed = 0;
 }

@@ -59,7 +59,7 @@ void p2p_sequence_settled(p2p_sequence_t *sequence, apr_uint64_t key);
 void p2p_sequence_close(p2p_sequence_t *sequence);
 
 /* More will be received after all. */
-void p2p_sequence_open(p2p_sequence_t *sequence);
+void p2p_sequence_reopen(p2p_sequence_t *sequence);
 
 /* Calls want(baton, url) for resources under the source's endpoint that something waits for and that were never received, for at most so
  * many, once each. The URL lives in p. To be called when all that was wanted before has been answered: what did not come then is given
