@@ -133,7 +133,7 @@ static void set_up(p2p_db_t *db, apr_pool_t *p)
         apr_dbd_query(db->driver, db->handle, &changed, pgsql_session);
         return;
     }
-    apr_dbd_select(db->driver, p, db->handle, &result, "PRAGMA busy_timeout = 100", 1);
+    apr_dbd_select(db->driver, p, db->handle, &result, P2P_SQLITE_BUSY, 1);
     result = NULL;
     apr_dbd_select(db->driver, p, db->handle, &result, "PRAGMA foreign_keys = ON", 1);
 }
@@ -284,17 +284,20 @@ p2p_error_t *p2p_db_run(p2p_db_t *db, apr_pool_t *p, const char *sql)
     return rv ? failed(db, p, "of the migration", rv) : NULL;
 }
 
+#define SQLITE_BEGINS 2 /* a BEGIN that came to nothing can be sent again; apr_dbd waits for 1.6 s in each */
+
 static p2p_error_t *begin(p2p_db_t *db, apr_pool_t *p)
 {
     p2p_rows_t rows;
-    int rv;
+    int rv, tries = db->pgsql ? 1 : SQLITE_BEGINS;
 
     if (db->in_transaction) return p2p_error_make(p, P2P_E_INTERNAL, "database-error",
                                                   "A transaction was nested.");
     /* PostgreSQL forgives nothing inside a transaction: whether the session is still the one that knows our
      * statements is found out before. SQLite's statements can be prepared anew at any time. */
     if (db->pgsql) P2P_TRY(p2p_db_select(db, p, P2P_SQL_NOW, &rows));
-    rv = query(db, p2p_sql_text(p, P2P_SQL_BEGIN, db->pgsql));
+    do rv = query(db, p2p_sql_text(p, P2P_SQL_BEGIN, db->pgsql));
+    while (rv && --tries);
     if (rv) {
         db->suspect = 1;
         return failed(db, p, p2p_sql(P2P_SQL_BEGIN)->label, rv);

@@ -14,7 +14,7 @@ static const char *const pgsql_defaults[][2] = {
 };
 
 static const char *const sqlite_settings[] = {
-    "PRAGMA busy_timeout = 100", /* apr_dbd tries 16 times */
+    P2P_SQLITE_BUSY,
     "PRAGMA journal_mode = WAL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -256", /* KiB: a queue is small, and the runner's memory is promised */

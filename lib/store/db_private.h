@@ -6,6 +6,10 @@
 #include <apr_hash.h>
 #include "store/db.h"
 
+/* SQLite waits so many milliseconds for a lock with apr_dbd's mutex held, without which whoever has the lock cannot go on in this process;
+ * apr_dbd tries 16 times and sleeps in between, without its mutex. */
+#define P2P_SQLITE_BUSY "PRAGMA busy_timeout = 5"
+
 struct p2p_db_t {
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;

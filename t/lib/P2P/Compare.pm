@@ -452,7 +452,7 @@ sub provenance_faults {
     }
     for my $key (sort keys %mine) {
         my $more = ($named{$key} // 0) - $times{$key};
-        next if $more == 0 || ($more > 0 && $self->later->{ $mine{$key} });
+        next if $more == 0 || ($more > 0 && ($self->later->{ $mine{$key} } || $opt{again}{ $mine{$key} }));
         push @faults, "$mine{$key}: named by " . ($named{$key} // 0) . " Provenances, has to be $times{$key}";
     }
     push @faults, map { "$_: named by a Provenance, but not written" } grep { !$mine{$_} } sort keys %named;
@@ -522,15 +522,25 @@ sub strangers {
     return map { "$_: nobody knows how it came to be at the target" } grep { !$dump->{$_}{known} && !$before->{$_} } sort keys %$dump;
 }
 
+# What is expected where pages were fetched again, and so many of what they bring may have been written again.
+sub count_again {
+    my ($progress, $expected, $again) = @_;
+    my $extra = $progress->{retrieved} - $expected->{retrieved};
+    my $written = $progress->{written} - $expected->{written};
+    return $expected if !$again || $extra < 0 || $written < 0 || $written > $again || $written > $extra;
+    return { %$expected, retrieved => $progress->{retrieved}, written => $progress->{written}, duplicate => $expected->{duplicate} + $extra - $written };
+}
+
 # The accounts of a job. So many of what came twice may count as written instead, where a later version came after the first had gone in.
 sub account_faults {
-    my ($job, $expected, $twice) = @_;
+    my ($job, $expected, $twice, $again) = @_;
     my $progress = $job->{progress} // return 'the job has no progress';
     my $sum = 0;
     $sum += $progress->{$_} for qw(written duplicate skipped rejected waiting);
     my @faults;
     push @faults, "retrieved is $progress->{retrieved}, the sum $sum" if $progress->{retrieved} != $sum;
     push @faults, "waiting is $progress->{waiting} at the end" if $progress->{waiting} != 0;
+    $expected = count_again($progress, $expected, $again) if $expected;
     my $more = $expected ? $progress->{written} - $expected->{written} : 0;
     $expected = { %$expected, written => $expected->{written} + $more, duplicate => $expected->{duplicate} - $more } if $more > 0 && $more <= ($twice // 0);
     push @faults, map { "$_ is $progress->{$_}, has to be $expected->{$_}" } grep { $progress->{$_} != $expected->{$_} } sort keys %{ $expected // {} };

@@ -193,12 +193,13 @@ sub ok_exchange {
     my $status = $opt{status} // 'COMPLETED';
     is($job->{batchStatus}, $status, "$name: $status") or diag explain($job);
     my $count = $compare->count;
-    my @faults = P2P::Compare::account_faults($job, exists $opt{count} ? $opt{count} : $count, scalar keys %{ $compare->later });
+    my @faults = P2P::Compare::account_faults($job, exists $opt{count} ? $opt{count} : $count, scalar keys %{ $compare->later },
+        scalar keys %{ $opt{again} // {} });
     push @faults, $compare->faults_at($dump);
     my ($task, @task_faults) = $compare->task_faults($dump, $job, $status eq 'COMPLETED' ? 'completed' : $status eq 'FAILED' ? 'failed' : 'on-hold');
     push @faults, @task_faults;
     push @faults, $compare->provenance_faults($dump, owner => $task ? $task->{owner}{reference} : 'none',
-        map { $_ => $opt{$_} } qw(jobs unversioned with));
+        map { $_ => $opt{$_} } qw(jobs unversioned with again));
     is(join("\n", @faults), '', "$name: $count->{written} resources arrived as they have to be");
     return !@faults;
 }
