@@ -180,6 +180,7 @@ const command_rec sandbox_commands[] = {
     TEXT("SandboxIssuer", issuer, "issuer in the well-known documents (the origin)"),
     TEXT("SandboxPatientMember", patient_member, "member of the token answer that names the patient (patient)"),
     TEXT("SandboxTokenRequire", token_require, "NAME=VALUE that every token request must carry"),
+    TEXT("SandboxKeepBundles", keep_bundles, "folder that Bundles are written to before they are answered"),
     TEXT("SandboxClientAuth", client_auth, "any, basic, post or none"),
     AP_INIT_ITERATE("SandboxData", add_data, FIELD(data), WHERE, "files and folders to load"),
     AP_INIT_ITERATE("SandboxEverythingWithout", add_text, FIELD(without_types), WHERE,

@@ -179,6 +179,7 @@ typedef struct sandbox_payer_t {
     const char *base, *token_path, *control_path; /* paths without a trailing slash */
     const char *base_url, *implementation_url, *internal_base, *issuer, *fhir_version;
     const char *patient_member, *token_require, *client_auth;
+    const char *keep_bundles; /* a folder, or NULL */
     apr_array_header_t *data, *grants, *faults, *without_types; /* const char * */
     apr_table_t *clients;
     sandbox_order_t order;
@@ -195,7 +196,7 @@ typedef struct sandbox_payer_t {
     struct sandbox_tokens_t *tokens;
     struct sandbox_faults_t *rules;
     struct sandbox_log_t *log;
-    int bundles_running;       /* guarded in write.c */
+    int bundles_running, bundles_kept; /* guarded in write.c */
 } sandbox_payer_t;
 
 typedef struct sandbox_conf_t {

@@ -58,13 +58,16 @@ my $recorded = $json->encode({resourceType => 'Bundle', type => 'searchset', ent
     {resource => {resourceType => 'Observation', id => 'foreign', subject => {reference => 'Patient/other'}}},
 ]});
 
+mkdir "$dir/kept";
+chmod 0755, $dir;
+chmod 0777, "$dir/kept";
 my $s = P2P::Sandbox->start(payers => [
     {name => 'source', data => [write_file('synthea.json', $synthea), "$dir/lines.ndjson", write_file('recorded.json', $recorded)],
         directives => ['SandboxPageSize 7', 'SandboxImplementationUrl https://api.payer.example/fhir']},
     {name => 'urn', data => ["$dir/synthea.json"], directives => ['SandboxKeepUrn On']},
     {name => 'target', data => [write_file('target.ndjson', qq({"resourceType":"Patient","id":"here"}\n))]},
     {name => 'medplum', directives => ['SandboxClientIds refuse', 'SandboxMaxEntries 3', 'SandboxMaxBody 5000']},
-    {name => 'loose', directives => ['SandboxReferentialIntegrity Off', 'SandboxBareEtag On']},
+    {name => 'loose', directives => ['SandboxReferentialIntegrity Off', 'SandboxBareEtag On', "SandboxKeepBundles $dir/kept"]},
 ]);
 
 sub get { my ($url, %headers) = @_; my $answer = $http->get($url, {headers => \%headers}); $answer->{json} = eval { decode_json($answer->{content}) }; return $answer }
@@ -193,6 +196,14 @@ subtest 'transactions' => sub {
     ok !get("$base/Observation/a1/_history/1")->{json}{status}, 'the first version is there still';
     is get("$base/Observation/a1/_history/3")->{status}, 404, 'a version that is not is a 404';
     is get("$base/Observation/zz")->{status}, 404, 'an unknown resource is a 404';
+};
+
+subtest 'Bundles that are kept' => sub {
+    my @sent = map { $json->encode(bundle('transaction', put_entry(obs("kept-$_")))) . " \n" } 1, 2;
+    is send_to('loose', 'POST', '', $_)->{status}, 200, 'taken' for @sent;
+    send_to('loose', 'PUT', '/Observation/kept-3', obs('kept-3'));
+    my @kept = map { local (@ARGV, $/) = $_; <> } sort glob "$dir/kept/*";
+    is_deeply \@kept, \@sent, 'SandboxKeepBundles: each as it came, in order, and nothing else';
 };
 
 sub refused {

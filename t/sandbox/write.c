@@ -197,6 +197,21 @@ static void end_turn(sandbox_payer_t *payer)
     pthread_mutex_unlock(&turn_lock);
 }
 
+/* Its text as it came, under the next number. Returns 0 where that cannot be written. */
+static int keep_bundle(sandbox_call_t *call, sandbox_str_t body)
+{
+    apr_pool_t *pool = call->r->pool;
+    apr_file_t *file;
+    int number;
+
+    pthread_mutex_lock(&turn_lock);
+    number = ++call->payer->bundles_kept;
+    pthread_mutex_unlock(&turn_lock);
+    return apr_file_open(&file, apr_psprintf(pool, "%s/%06d.json", call->payer->keep_bundles, number),
+                         APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_TRUNCATE, APR_FPROT_OS_DEFAULT, pool) == APR_SUCCESS &&
+           apr_file_write_full(file, body.p, body.n, NULL) == APR_SUCCESS && apr_file_close(file) == APR_SUCCESS;
+}
+
 static int write_bundle(sandbox_call_t *call, sandbox_str_t body)
 {
     sandbox_doc_t doc;
@@ -212,6 +227,8 @@ static int write_bundle(sandbox_call_t *call, sandbox_str_t body)
                                "HAPI-0522: a Bundle of type transaction or batch was expected");
     if (too_many(call, &doc))
         return sandbox_outcome(call, HTTP_REQUEST_ENTITY_TOO_LARGE, "the Bundle has too many entries");
+    if (call->payer->keep_bundles && !keep_bundle(call, body))
+        return sandbox_outcome(call, HTTP_INTERNAL_SERVER_ERROR, "SandboxKeepBundles: the folder cannot be written to");
     take_turn(call->payer);
     if (call->payer->bundle_delay_ms) sandbox_sleep(call->r, call->payer->bundle_delay_ms);
     status = run_bundle(call, &doc, batch);
