@@ -16,6 +16,8 @@
 #define OUTCOME_TEXT_MAX 2000
 #define FOREIGN_TEXT_MAX 200
 #define OUTCOME_BODY_MAX (256 << 10)
+#define FOREIGN_READ_MAX (8 << 10) /* of which the beginning is told, without tokens: of these none is told in part */
+#define TOKEN_MIN 16               /* bytes; what is shorter is a word */
 
 /* Depths: 1 the answer's members, 2 an entry, 3 its members, 4 those of its response. */
 typedef struct reader_t {
@@ -149,10 +151,57 @@ p2p_error_t *p2p_answer_read(apr_pool_t *p, const char *body, apr_size_t len, p2
 
 /* ---- OperationOutcome ---- */
 
+/* Does the text that ends at `at` end with a word that announces what opens a door? */
+static int announces(const char *text, apr_size_t at)
+{
+    static const char *const words[] = {"bearer", "basic", "token", "secret", "password", "assertion"};
+    apr_size_t i, len;
+
+    while (at && strchr(" =:\"'\\\t", text[at - 1])) at--;
+    for (i = 0; i < sizeof words / sizeof *words; i++) {
+        len = strlen(words[i]);
+        if (at >= len && !strncasecmp(text + at - len, words[i], len)) return 1;
+    }
+    return 0;
+}
+
+/* How long is the token (RFC 6750, section 2.1; or of a form) that begins here? */
+static apr_size_t token_length(const char *text, apr_size_t len)
+{
+    apr_size_t n = 0;
+
+    while (n < len && (apr_isalnum(text[n]) || (text[n] && strchr("-._~+/%", text[n])))) n++;
+    while (n && n < len && text[n] == '=') n++;
+    return n;
+}
+
+/* Some servers repeat what they were asked, tokens included: these are taken out, in place. The new length. */
+static apr_size_t hide_tokens(char *text, apr_size_t len)
+{
+    apr_size_t at = 0, to = 0, n;
+
+    while (at < len) {
+        n = token_length(text + at, len - at);
+        if (n >= TOKEN_MIN && announces(text, to)) {
+            memcpy(text + to, "***", 3);
+            to += 3;
+            at += n;
+            continue;
+        }
+        if (!n) n = 1;
+        memmove(text + to, text + at, n);
+        to += n;
+        at += n;
+    }
+    return to;
+}
+
 static const char *foreign_text(apr_pool_t *p, const char *body, apr_size_t len)
 {
-    char *text = apr_pstrmemdup(p, body, len < FOREIGN_TEXT_MAX ? len : FOREIGN_TEXT_MAX), *c;
+    char *text = apr_pstrmemdup(p, body, len < FOREIGN_READ_MAX ? len : FOREIGN_READ_MAX), *c;
+    apr_size_t n = hide_tokens(text, strlen(text));
 
+    text[n < FOREIGN_TEXT_MAX ? n : FOREIGN_TEXT_MAX] = '\0';
     for (c = text; *c; c++) {
         if (!apr_isprint(*c)) *c = ' ';
     }
@@ -182,6 +231,7 @@ const char *p2p_outcome_text(apr_pool_t *p, const char *body, apr_size_t len)
         return foreign_text(p, body, len);
     p2p_buf_init(&text, OUTCOME_BODY_MAX);
     for (i = 0; i < json_object_array_length(issues); i++) add_issue(&text, json_object_array_get_idx(issues, i));
+    text.len = text.len ? hide_tokens(text.data, text.len) : 0;
     for (n = text.len; n > OUTCOME_TEXT_MAX || (n < text.len && (text.data[n] & 0xC0) == 0x80);) n--; /* no half character */
     copy = apr_pstrmemdup(p, text.data ? text.data : "", n);
     p2p_buf_free(&text);

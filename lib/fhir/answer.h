@@ -21,7 +21,8 @@ typedef struct p2p_answer_entry_t {
 p2p_error_t *p2p_answer_read(apr_pool_t *p, const char *body, apr_size_t len, p2p_answer_entry_t **entries, int *count);
 
 /* What an OperationOutcome (or any other answer) of len bytes says, for an administrator: the issues' code, details and diagnostics,
- * joined and cut at 2,000 bytes; of what is no OperationOutcome its first 200 printable bytes. In p. */
+ * joined and cut at 2,000 bytes; of what is no OperationOutcome its first 200 printable bytes. A token, secret or password that stands
+ * behind that word (Bearer, Basic, access_token=…) is replaced by "***". In p. */
 const char *p2p_outcome_text(apr_pool_t *p, const char *body, apr_size_t len);
 
 #endif

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 # Tokens, secrets, members' ids and what their records hold: at the chattiest log level, whatever goes wrong, none of it is in a log, a process list, an
-# environment, the spool, an answer (but for what a report says of a resource that was refused) or, unsealed, in the database.
+# environment, the spool, an answer (but for what a report says of a resource that was refused) or, unsealed, in the database, its files and its log.
+# SQLite has a target with a bearer token, PostgreSQL one whose token endpoint wants a secret.
 use strict;
 use warnings;
 use FindBin;
@@ -35,13 +36,20 @@ sub page {
 # An OperationOutcome that says all it was asked.
 sub echo {
     my ($r) = @_;
-    my @headers = $r->{port} == $r->{server}{ports}[1] ? () : %{ $r->{headers} };    # the report has the target's words: they are its own
+    my @headers = %{ $r->{headers} };
     my $text = "$r->{method} $r->{path} @headers $r->{body}";
     return JSON::PP->new->utf8->encode({ resourceType => 'OperationOutcome', error => 'invalid_request', error_description => $text,
         issue => [{ severity => 'error', code => 'invalid', diagnostics => $text, details => { text => $text } }] });
 }
 
 sub refuses { my ($status) = @_; return sub { my ($r) = @_; $r->reply($status, echo($r), 'Retry-After: 0', "Location: /$WORD?$WORD", "WWW-Authenticate: Bearer realm=\"$WORD\"") } }
+
+# Elsewhere, with all it was asked in the URL.
+sub sends {
+    my ($to) = @_;
+    return sub { my ($r) = @_; my $token = ($r->{headers}{authorization} // '') =~ s/\S+ //r; $r->reply(302, echo($r), "Location: $to?access_token=$token&$WORD=$WORD") };
+}
+
 sub says { my ($text) = @_; return sub { $_[0]->reply(200, $text, 'Retry-After: 0') } }
 
 # 12 MB that wait for what never comes, and no end.
@@ -63,20 +71,28 @@ my %CASES = (
     'page-403'      => { page => refuses(403) },
     'page-500'      => { page => refuses(500) },
     'page-302'      => { page => refuses(302) },
+    'page-away'     => { page => sends("http://$WORD.example/$WORD") },
+    'page-circle'   => { page => sub { my ($r) = @_; sends($r->{path} =~ s/\?.*//r)->($r) } },
+    'page-410'      => { page => sub { my ($r) = @_; $r->{path} =~ /cursor/ ? refuses(410)->($r) : $r->reply(200, page('page-410', "?cursor=$WORD")) } },
+    'page-outcome'  => { page => sub { my ($r) = @_; $r->reply(200, page('page-outcome', undef, '{"search":{"mode":"outcome"},"resource":' . echo($r) . '}')) }, status => 'COMPLETED' },
     'page-text'     => { page => says($WORD) },
     'page-cut'      => { page => says(qq({"resourceType":"Bundle","entry":[{"resource":{"id":"$WORD)) },
     'page-odd'      => { page => says(qq({"resourceType":"Bundle","type":"searchset","entry":["$WORD"]})) },
     'page-rejected' => { page => sub { $_[0]->reply(200, page('page-rejected', undef, resource("$WORD/", "$WORD x", qq(,"x":"$WORD")))) } },
     'page-broken'   => { page => sub { $_[0]->raw("HTTP/1.1 200 $WORD\r\n$WORD: $WORD\r\nRetry-After: 0\r\nTransfer-Encoding: chunked\r\n\r\n$WORD\r\n"); POSIX::_exit(0) } },
     'metadata-500'  => { metadata => refuses(500) },
+    'metadata-302'  => { metadata => sends("http://$WORD.example/$WORD") },
     'metadata-text' => { metadata => says($WORD) },
     'token-400'     => { token => refuses(400), refresh => 1 },
     'token-500'     => { token => refuses(500), refresh => 1 },
+    'token-302'     => { token => sends("http://$WORD.example/$WORD"), refresh => 1 },
     'token-text'    => { token => says($WORD), refresh => 1 },
     'token-other'   => { token => says(qq({"access_token":"$WORD-t","patient":"$WORD-other"})), refresh => 1 },
     'token-rotates' => { token => says(qq({"access_token":"$WORD-new-access","refresh_token":"$WORD-new-refresh","token_type":"Bearer","expires_in":3600})), refresh => 1, status => 'COMPLETED' },
     'target-422'    => { transaction => refuses(422) },
     'target-401'    => { transaction => refuses(401) },
+    'target-500'    => { transaction => refuses(500) },
+    'target-302'    => { transaction => sends("http://$WORD.example/$WORD") },
     'target-text'   => { transaction => says($WORD) },
     'target-entry'  => { transaction => sub { my ($r) = @_; my $echo = echo($r); $r->reply(200, '{"resourceType":"Bundle","entry":[' . join(',', map { qq({"response":{"status":"422 $WORD","outcome":$echo}}) } @{ decode_json($r->{body})->{entry} }) . ']}') } },
     'patient-404'   => { patient => refuses(404) },
@@ -89,7 +105,7 @@ my %CASES = (
 sub answer {
     my ($r) = @_;
     return answer_as_target($r) if $r->{port} == $r->{server}{ports}[1];
-    my ($name, $rest) = $r->{path} =~ m{^/([a-z0-9-]+)/(.*)$};
+    my ($name, $rest) = $r->{path} =~ m{^/([a-z0-9-]+)/(.*)$} or return $r->reply(404, echo($r));
     my $case = $CASES{$name};
     return ($case->{metadata} // says('{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}'))->($r) if $rest eq 'fhir/metadata';
     return ($case->{token} // refuses(500))->($r) if $rest eq 'token';
@@ -99,6 +115,7 @@ sub answer {
 
 sub answer_as_target {
     my ($r) = @_;
+    return answer_as_token_endpoint($r) if $r->{path} eq '/token';
     my $text = $r->{method} eq 'GET' ? $r->{path} : $r->{body};
     my ($name) = map { $text =~ $_ ? $1 : () } qr{$WORD-target-([a-z0-9-]+)}, qr{/([a-z0-9-]+)/fhir/}, qr{https://([a-z0-9-]+)\.example};
     my $case = $CASES{ $name // '' } // {};
@@ -110,6 +127,13 @@ sub answer_as_target {
     return $case->{ lc $kind }->($r) if $case->{ lc $kind };
     return $r->reply($kind eq 'Patient' ? 200 : 404, '{}') if $r->{method} eq 'GET';
     return $r->reply(201, '{}');
+}
+
+# Tokens that live for seconds, until there is a file that tells otherwise.
+sub answer_as_token_endpoint {
+    my ($r) = @_;
+    return refuses(400)->($r) if -e "$r->{server}{dir}/refuse";
+    return $r->reply(200, qq({"access_token":"$WORD-target-access","token_type":"Bearer","expires_in":5}));
 }
 
 # What P2P::Exchange asks of a sandbox.
@@ -125,15 +149,14 @@ my $target = bless { url => $server->origin(1) . '/target' }, 'Target';
 sub found { my ($text) = @_; return join "\n", map { my $shape = $_; my $at = index $text, $shape; $at < 0 ? () : substr($text, $at < 80 ? 0 : $at - 80, 200) =~ s/[^ -~]/./gr } @SHAPES }
 sub ok_clean { my ($text, $name) = @_; local $Test::Builder::Level = $Test::Builder::Level + 1; return is(found($text), '', "nothing planted in $name") }
 
-# httpd's parent and all below it.
+# httpd's parent and all below it, PostgreSQL's too.
 sub family {
     my ($x) = @_;
-    my @all = ($x->{httpd}->pid);
-    for (my $i = 0; $i < @all; $i++) {
-        for my $file (glob '/proc/[0-9]*/stat') {
-            push @all, $1 if P2P::Httpd::read_file($file) =~ /^(\d+) \(.*\) \S $all[$i] /s;
-        }
-    }
+    my $server = $x->{db}{server};
+    my @all = ($x->{httpd}->pid, $server ? P2P::Httpd::read_file("$server->{data}/postmaster.pid") =~ /^(\d+)/ : ());
+    my %children;
+    for my $file (glob '/proc/[0-9]*/stat') { push @{ $children{$2} }, $1 if P2P::Httpd::read_file($file) =~ /^(\d+) \(.*\) \S (\d+) /s }
+    for (my $i = 0; $i < @all; $i++) { push @all, @{ $children{ $all[$i] } // [] } }
     return @all;
 }
 
@@ -151,6 +174,32 @@ sub test_processes {
         unlike($environ, qr/p2p-key|Bearer/, '... and no key');
     }
     return;
+}
+
+# Looks at them five times a second while the jobs are at work; gives code that ends it and tells what was found.
+sub watch {
+    my ($x) = @_;
+    my $file = "$server->{dir}/watched-$x->{db}{name}";
+    my $parent = $$;
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        my ($over, $looks, %seen) = (0, 0);
+        local $SIG{TERM} = sub { $over = 1 };
+        while (!$over && getppid == $parent) {
+            $looks++;
+            for my $at (map { ("/proc/$_/cmdline", "/proc/$_/environ") } family($x)) { my $there = eval { found(P2P::Httpd::read_file($at)) } // ''; $seen{"$at: $there"} = 1 if $there }
+            sleep 0.2;
+        }
+        P2P::Httpd::write_file($file, join "\n", $looks, sort keys %seen);
+        POSIX::_exit(0);
+    }
+    return sub {
+        kill 'TERM', $pid;
+        waitpid $pid, 0;
+        my ($looks, @seen) = split /\n/, P2P::Httpd::read_file($file);
+        cmp_ok($looks, '>', 5, "processes were looked at $looks times meanwhile");
+        is("@seen", '', '... and had nothing planted');
+    };
 }
 
 # What lies in the spool is there for the runner alone.
@@ -185,9 +234,15 @@ sub test_answers {
         ok_clean($x->{api}->get($path)->{content}, "the job $name");
         my $report = $x->{api}->get("$path/report");
         is($report->{status}, 200, "the report of $name");
-        unlike($report->{content}, qr/$WORD-(?:new-)?(?:access|refresh|client|target-bearer)/, '... no token in it');
+        unlike($report->{content}, qr/$WORD-(?:new-)?(?:access|refresh|client|key|target-(?:bearer|access|secret))/, '... no token in it');
+        like($report->{content}, qr/Bearer \*\*\*/, '... but that there was one') if $name =~ /^(?:page-outcome|target-(?:302|422|500|entry))$/;
         my @rest = map { { %$_, id => undef, detail => undef } } @{ $report->{json}{resources} };    # which resource was refused, and the target's words
         ok_clean(encode_json([@rest, $report->{json}{parts}]), 'the rest of it');
+    }
+    for my $list (map { ("/api/oidc_servers/$x->{pid}{$_}/batch_job", "/api/oidc_servers/$x->{pid}{$_}/batch_job?status=FAILED") } 'page-500', 'completes') {
+        my $answer = $x->{api}->get($list, Authorization => "Bearer $WORD-portal");
+        is($answer->{status}, 200, 'a list of jobs');
+        ok_clean($answer->{content}, 'it');
     }
     my $again = $x->order('waits', "$WORD-patient-waits", "$WORD-target-waits", token => ["$WORD-access-waits"], no_patient => 1);
     is($again->{status}, 409, 'a second order while the first is under way');
@@ -211,6 +266,65 @@ sub test_jobs {
     return \%orders;
 }
 
+# Begun again with tokens that the member authorised anew, with wrong ones, and with a key of the client's.
+sub test_again {
+    my ($x, $orders) = @_;
+    for my $name (qw(page-401 page-500 token-400 target-422 target-entry)) {
+        my $answer = $x->{api}->post("$orders->{$name}{path}/restart", { sourcePayer => { oidcToken => "$WORD-access-again", oidcRefreshToken => "$WORD-refresh-again" } }, 'Idempotency-Key' => "key-of-a-portal");
+        is($answer->{status}, 202, "$name is begun again") or diag $answer->{content};
+        ok_clean($answer->{content} . join(' ', %{ $answer->{headers} }), 'the answer');
+    }
+    my $body = { sourcePayer => { oidcToken => "$WORD-access-key", oidcRefreshToken => "$WORD-refresh-key", patientId => "$WORD-patient-key" }, targetPayer => { patientId => "$WORD-target-completes-key", organizationId => "the-target-payer" } };
+    for my $change ({}, {}, { targetPayer => { patientId => "$WORD-target-other", organizationId => "the-target-payer" } }, { sourcePayer => { oidcToken => "$WORD\n" } }) {
+        my $answer = $x->{api}->post("/api/oidc_servers/$x->{pid}{completes}/batch_job", { %$body, %$change }, 'Idempotency-Key' => "key-of-a-portal");
+        like($answer->{status}, qr/^(?:202|4..)$/, "an order with a key of its own: $answer->{status}");
+        ok_clean($answer->{content} . join(' ', %{ $answer->{headers} }), 'the answer');
+        $orders->{key} //= { path => $answer->{headers}{location} };
+    }
+    my $wrong = $x->{api}->post("$orders->{'page-403'}{path}/restart", qq({"sourcePayer":{"oidcToken":"$WORD\n","oidcRefreshToken":["$WORD"]}}));
+    like($wrong->{status}, qr/^4/, 'a restart with wrong tokens is refused');
+    ok_clean($wrong->{content}, 'the answer');
+    for my $name (qw(key page-401 page-500 token-400 target-422 target-entry)) {
+        my $job = $x->wait($orders->{$name}{path}, seconds => 60 * $SLOW);
+        is($job->{batchStatus}, $name =~ /^(?:key|token-400)$/ ? 'COMPLETED' : 'FAILED', "$name, again: " . ($job->{error}{code} // 'no error')) or diag explain($job);
+        ok_clean($x->{api}->get($orders->{$name}{path})->{content}, 'the job');
+    }
+    delete $orders->{key};
+    return;
+}
+
+# The target's token endpoint answers with all that it was asked.
+sub test_client_refused {
+    my ($x) = @_;
+    my $flag = P2P::Httpd::write_file("$server->{dir}/refuse", '', 0600);
+    sleep 5;
+    my $job = $x->wait($x->order('completes', "$WORD-patient-refused", "$WORD-target-refused", token => ["$WORD-access-refused"], no_patient => 1)->{path}, seconds => 60 * $SLOW);
+    unlink $flag;
+    is($job->{error}{code}, 'target-token-refused', 'the target refuses the client') or diag explain($job);
+    ok_clean(encode_json($job), 'the job');
+    return;
+}
+
+# PostgreSQL's files and log, which has all statements and what they carry.
+sub test_server {
+    my ($db) = @_;
+    my $server = $db->{server} or return;
+    $server->psql('CHECKPOINT');
+    my @files = split /\0/, qx(find '$server->{data}' '$server->{dir}/log' -type f -print0);
+    cmp_ok(scalar @files, '>', 500, "PostgreSQL's files");
+    is(join("\n", grep { $_ } map { my $there = eval { found(P2P::Httpd::read_file($_)) } // ''; $there && "$_: $there" } @files), '', '... have nothing planted');
+    my $log = P2P::Httpd::read_file("$server->{dir}/log");
+    like($log, qr/(?:DETAIL:  |, )?parameters: .*v1\.[0-9a-f]{8}\./, '... the log has what statements carry');
+    return;
+}
+
+# How the runner authenticates at the target: on SQLite by a token of a file, on PostgreSQL by one that it is given.
+sub target_auth {
+    my ($db) = @_;
+    return 'bearer ' . P2P::Httpd::write_file("$server->{dir}/bearer", "$WORD-target-bearer", 0600) if !$db->{server};
+    return 'client-credentials ' . P2P::Httpd::write_file("$server->{dir}/client", encode_json({ tokenEndpoint => $server->origin(1) . '/token', clientId => 'p2p', clientSecret => "$WORD-target-secret" }), 0600);
+}
+
 # Killed in the middle: what the parent says of it, and the next runner's beginning.
 sub test_killed {
     my ($x) = @_;
@@ -224,27 +338,34 @@ sub test_killed {
 
 each_database('secrets', sub {
     my ($db) = @_;
-    my $bearer = P2P::Httpd::write_file("$server->{dir}/bearer", "$WORD-target-bearer", 0600);
+    if ($db->{server}) { $db->{server}->psql($_, 'postgres') for q{ALTER SYSTEM SET log_statement = 'all'}, q{ALTER SYSTEM SET log_parameter_max_length_on_error = -1}, 'SELECT pg_reload_conf()' }
     my $x = P2P::Exchange->new(db => $db, sandbox => $target, sources => [sort keys %CASES],
-        directives => { P2PJobsPerRunner => 100, P2PTargetConnections => 16, P2PMemory => '8M', P2PTargetAuth => "bearer $bearer", LogLevel => 'trace8', CustomLog => '"access.log" "%t %u \"%r\" %>s %B \"%{Referer}i\" %q"' },
+        directives => { P2PJobsPerRunner => 100, P2PTargetConnections => 16, P2PMemory => '8M', P2PTargetAuth => target_auth($db), P2PRetryFor => 10, LogLevel => 'trace8', CustomLog => '"access.log" "%t %u \"%r\" %>s %B \"%{Referer}i\" %q"' },
         definitions => { map { $_ => { fhirEndpoint => $server->origin . "/$_/fhir", tokenEndpoint => $server->origin . "/$_/token", clientSecret => "$WORD-client-$_" } } keys %CASES },
     );
     $x->{httpd}->expect_log(qr/./);
+    my $watched = watch($x);
     my $orders = test_jobs($x);
     test_spool($x);
     test_processes($x, 'at work');
     test_refused($x);
     test_answers($x, $orders);
+    test_again($x, $orders);
+    test_client_refused($x) if $db->{server};
     test_killed($x);
     test_processes($x, 'afterwards');
+    $watched->();
     my $stored = $x->stored;
     cmp_ok(length $stored, '>', 10_000, 'the database was read');
     like($stored, qr/v1\.[0-9a-f]{8}\.[A-Za-z0-9_-]{40}/, '... and has sealed values');
     ok_clean($stored, 'the database');
     $x->stop;
+    test_server($db);
     my %logs = map { $_ => P2P::Httpd::read_file("$x->{httpd}{dir}/$_") } qw(error.log access.log stdout.log);
     like($logs{'error.log'}, qr/trace8/, 'the log is at its chattiest');
     like($logs{'access.log'}, qr{POST /api/}, 'the access log has the requests');
+    # From trace4 on httpd's own http module writes each request's fields down: the portal's token stands there, and there alone.
+    is($logs{'error.log'} =~ s/^\S+ .*\[http:trace4\] .* Authorization: Bearer $WORD-portal$//mg ? 1 : 0, 1, "httpd's own words");
     ok_clean($logs{$_}, $_) for sort keys %logs;
     is(found($logs{'error.log'} . $logs{'access.log'} . $stored) =~ /p2p-key/ ? 1 : 0, 0, 'nor the sealing key');
 });

@@ -168,6 +168,33 @@ static void long_outcomes(void **state)
     assert_memory_equal(text + len - 2, "\xc3\xa9", 2); /* no character is cut in two */
 }
 
+/* What repeats the request does not tell what opens the door; other words stay. */
+static void tokens(void **state)
+{
+    (void)state;
+    expect_text("{\"issue\":[{\"code\":\"login\",\"diagnostics\":\"no: Authorization: Bearer eyJhbGciOi.eyJzdWIi.c2ln-_x~+/= is over\"}]}",
+         "login: no: Authorization: Bearer *** is over");
+    expect_text("{\"issue\":[{\"diagnostics\":\"POST /x?access_token=0123456789abcdef&y=0123456789abcdefg&client_secret=a%2Fb%2Bc0123456789\"}]}",
+         "issue: POST /x?access_token=***&y=0123456789abcdefg&client_secret=***");
+    expect_text("{\"refresh_token\":\"0123456789abcdef0123456789abcdef\",\"x\":1}", "{\"refresh_token\":\"***\",\"x\":1}");
+    expect_text("BASIC dXNlcjpwYXNzd29yZA== PASSWORD : 0123456789abcdef", "BASIC *** PASSWORD : ***");
+    expect_text("bearer 0123456789abcdef", "bearer ***");
+    expect_text("{\"issue\":[{\"diagnostics\":\"Unexpected token 'resourcetype' at 0123456789abcdef0; basic profile\"}]}",
+         "issue: Unexpected token 'resourcetype' at 0123456789abcdef0; basic profile");
+    expect_text("", "");
+}
+
+static void cut_token(void **state)
+{
+    char *body = apr_pcalloc(pool, 301);
+
+    (void)state;
+    memset(body, 'x', 300);
+    memset(body + 150, ' ', 40);
+    memcpy(body + 180, "Bearer ", 7); /* its token is cut at 200 */
+    assert_null(strstr(p2p_outcome_text(pool, body, 300) + 187, "xxx"));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -185,7 +212,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(entries), cmocka_unit_test(ids), cmocka_unit_test(versions), cmocka_unit_test(hostile),
-                                       cmocka_unit_test(outcomes), cmocka_unit_test(long_outcomes)};
+                                       cmocka_unit_test(outcomes), cmocka_unit_test(long_outcomes), cmocka_unit_test(tokens),
+                                       cmocka_unit_test(cut_token)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
