@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an exchange stands on goes wrong in the middle of it: disks are full, databases take no more, processes are stopped, killed and started again, the
 # sealing key is gone. The job completes by itself, as if nothing had been; without its key it fails and says so.
-# Fault ids: database-full, database-read-only, database-connections, runner-term, runner-stopped, httpd-graceful, httpd-restart,
+# Fault ids: spool-full, spool-unusable, database-full, database-read-only, database-connections, runner-term, runner-stopped, httpd-graceful, httpd-restart,
 # host-crash, key-missing.
 use strict;
 use warnings;
@@ -27,13 +27,14 @@ my $id = $member->{patient};
 my $WHOLE = 'Patient/{patientId}/$everything?_count=25';
 my $sandbox = P2P::Exchange::sandbox(
     { name => 'source', data => [$member->{file}], directives => ['SandboxDelay 50'] },
+    { name => 'backwards', data => [$member->{file}], directives => ['SandboxOrder reverse-type'] },
     map { { name => "target$_", role => 'target' } } 0, 1
 );
 my $calm;
 
 sub make {
     my ($db, $target, %opt) = @_;
-    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, target => "target$target", sources => ['source'], %opt);
+    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, target => "target$target", sources => [qw(source backwards)], %opt);
     $x->reset_target;
     return $x;
 }
@@ -76,12 +77,37 @@ sub test_trouble {
 
 # ---- Disks ----
 
+# Everything waits for what comes last: it is written open, and again when that has come.
+sub test_spool {
+    my ($name, $dir, $log) = @_;
+    my $x = make(P2P::Databases::sqlite(), 0, directives => { P2PMemory => '4M', P2PBundleBytes => '1M', P2PSpool => "$dir 64M" });
+    $x->{httpd}->expect_log(qr/P2PSpool/);
+    my $job = $x->exchange('backwards', $id, 'member', request => 'Patient/{patientId}/$everything?_count=200');
+    my $compare = $x->expect('backwards', $id, 'member');
+    my $dump = $x->target_dump;
+    is($job->{batchStatus}, 'COMPLETED', "$name: COMPLETED") or diag explain($job);
+    is(join("\n", P2P::Compare::account_faults($job), $compare->faults_at($dump)), '', "$name: the accounts balance, and everything is there");
+    cmp_ok($job->{progress}{written}, '>', $compare->count->{written}, "$name: some were written open, and again");
+    my $named = () = join('', map { $dump->{$_}{text} } grep { m{^Provenance/} && !$compare->{arrived}{$_} } keys %$dump) =~ m{/_history/}g;
+    is($named, $job->{progress}{written}, "$name: each version is named by a Provenance");
+    is(join("\n", P2P::Compare::dangling($dump)), '', "$name: no reference dangles");
+    like($x->{httpd}->log_text, $log, "$name: the log says what to look at");
+    $x->stop;
+    return;
+}
+
 sub fill { my ($file) = @_; open my $out, '>', $file or die "$file: $!\n"; my $n = 1 << 20; while ($n >= 512) { my $did = syswrite $out, "\0" x $n; $n >>= 1 if !$did } close $out; return $file }
 
 sub test_disks {
     my $folder = tempdir('p2p-places-XXXXXX', TMPDIR => 1, CLEANUP => 1);
     chmod 0755, $folder;
-    mkdir "$folder/database";
+    my ($uid, $gid) = (getpwnam P2P::Httpd::user())[2, 3];
+    mkdir "$folder/$_" for qw(full gone database);
+    P2P::Net::small_disk("$folder/full", '512k');
+    chown $uid, $gid, "$folder/full", "$folder/gone";
+    test_spool('spool-full', "$folder/full", qr/P2PSpool .*(?:No space left|space)/);
+    P2P::Net::small_disk("$folder/gone", '64k');
+    test_spool('spool-unusable', "$folder/gone", qr/P2PSpool .*: /);
     P2P::Net::small_disk("$folder/database", '8M');
     my $x = make({ name => 'SQLite', driver => 'sqlite3', params => "$folder/database/p2p.db", dir => "$folder/database" }, 0);
     $x->{httpd}->expect_log(qr/database|lease|dropped/i);
