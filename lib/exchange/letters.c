@@ -2,11 +2,11 @@
 /* Rows of bodies in chunks become entries, as if they had come in a page. */
 #include "exchange/letters.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
-#include <openssl/evp.h>
+
+#include "base/sha256.h"
 
 #define LETTER_MAX (64 << 20) /* bytes of one resource, as of one that is fetched */
 
@@ -17,7 +17,7 @@ struct batch_t {
     const char *url;
     p2p_landing_t *landing; /* made when its first letter is read */
     int number, chunk;      /* of the last row that was read */
-    EVP_MD_CTX *sha256;
+    p2p_sha256_t *sha256;
     apr_int64_t bytes;
 };
 
@@ -33,7 +33,7 @@ static apr_status_t free_letters(void *data)
 {
     p2p_letters_t *letters = data;
 
-    if (letters->first) EVP_MD_CTX_free(letters->first->sha256);
+    if (letters->first) p2p_sha256_drop(letters->first->sha256);
     p2p_buf_free(&letters->body);
     return APR_SUCCESS;
 }
@@ -79,7 +79,7 @@ static p2p_error_t *tell(p2p_letters_t *letters, batch_t *batch, apr_pool_t *p)
         entry.full_url = apr_pstrcat(p, "urn:uuid:", letters->source_id, NULL);
         entry.full_url_len = strlen(entry.full_url);
     }
-    EVP_DigestUpdate(batch->sha256, letters->body.data, letters->body.len);
+    p2p_sha256_add(batch->sha256, letters->body.data, letters->body.len);
     batch->bytes += (apr_int64_t)letters->body.len;
     error = p2p_receive_letter(letters->set.receive, batch->landing, &entry);
     p2p_buf_clear(&letters->body);
@@ -103,20 +103,15 @@ static void begin(p2p_letters_t *letters, batch_t *batch)
     if (batch->landing) return;
     batch->landing = p2p_land_begin(letters->set.land, batch->request, batch->part, batch->url, NULL);
     p2p_land_letters(batch->landing);
-    batch->sha256 = EVP_MD_CTX_new();
-    if (!batch->sha256 || !EVP_DigestInit_ex2(batch->sha256, EVP_sha256(), NULL)) abort();
+    batch->sha256 = p2p_sha256_begin();
 }
 
 /* The part has been read whole. */
 static void end(p2p_letters_t *letters, batch_t *batch)
 {
-    unsigned char digest[P2P_DIGEST_BYTES];
-    char hex[2 * P2P_DIGEST_BYTES + 1];
-    int i;
+    char hex[P2P_SHA256_HEX + 1];
 
-    EVP_DigestFinal_ex(batch->sha256, digest, NULL);
-    EVP_MD_CTX_free(batch->sha256);
-    for (i = 0; i < P2P_DIGEST_BYTES; i++) apr_snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    p2p_sha256_end(batch->sha256, hex);
     letters->first = batch->next;
     if (!letters->first) letters->end = &letters->first;
     p2p_land_complete(batch->landing, "", hex, batch->bytes);

@@ -2,7 +2,6 @@
 /* One page: token, transfer, entries. */
 #include "exchange/page.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -47,7 +46,7 @@ void p2p_page_end_attempt(p2p_page_t *page)
     p2p_reading_leave(page->pull->set.reading, &page->share);
     if (page->reader) p2p_bundle_reader_close(page->reader);
     page->reader = NULL;
-    EVP_MD_CTX_free(page->sha256);
+    p2p_sha256_drop(page->sha256);
     page->sha256 = NULL;
     p2p_buf_clear(&page->refusal);
     if (page->attempt_pool) apr_pool_destroy(page->attempt_pool);
@@ -124,7 +123,7 @@ static p2p_http_flow_t on_data(void *baton, const char *bytes, apr_size_t len)
         return page->refusal.len < REFUSAL_MAX ? P2P_HTTP_GO : P2P_HTTP_STOP; /* one without end is not read to its end */
     }
     page->bytes += (apr_int64_t)len;
-    EVP_DigestUpdate(page->sha256, bytes, len);
+    p2p_sha256_add(page->sha256, bytes, len);
     error = p2p_bundle_reader_feed(page->reader, bytes, len);
     if (error) {
         page->error = p2p_error_copy(page->attempt_pool, error);
@@ -213,8 +212,7 @@ void p2p_page_attempt(p2p_page_t *page)
     page->bytes = 0;
     page->reader = p2p_bundle_reader_make(page->attempt_pool, RESOURCE_MAX, on_entry, page);
     p2p_bundle_reader_tokens(page->reader, p2p_map_scanner_token, p2p_map_scanner_make(page->attempt_pool));
-    page->sha256 = EVP_MD_CTX_new();
-    if (!page->sha256 || !EVP_DigestInit_ex2(page->sha256, EVP_sha256(), NULL)) abort();
+    page->sha256 = p2p_sha256_begin();
     if (!page->landing) p2p_page_begin_landing(page);
     else p2p_land_anew(page->landing);
     if (page->at.kind == P2P_PLACE_LISTED) send_request(page, NULL);

@@ -3,8 +3,7 @@
 #ifndef P2P_EXCHANGE_PAGE_H
 #define P2P_EXCHANGE_PAGE_H
 
-#include <openssl/evp.h>
-
+#include "base/sha256.h"
 #include "exchange/place.h"
 #include "exchange/pull.h"
 
@@ -36,7 +35,7 @@ struct p2p_page_t {
     apr_time_t due;          /* of timer, monotonic */
     p2p_bundle_reader_t *reader;
     p2p_share_t share;      /* of what the runner's pages may hold */
-    EVP_MD_CTX *sha256;
+    p2p_sha256_t *sha256;   /* of the body; NULL: none is under way */
     apr_int64_t bytes;
     int status;
     apr_table_t *head_fields;

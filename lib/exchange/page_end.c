@@ -66,13 +66,11 @@ static void close_page(p2p_page_t *page, const char *next_url, const char *sha25
 static void complete(p2p_page_t *page)
 {
     p2p_pull_t *pull = page->pull;
-    unsigned char digest[P2P_DIGEST_BYTES];
-    char hex[2 * P2P_DIGEST_BYTES + 1];
+    char hex[P2P_SHA256_HEX + 1];
     p2p_error_t *error = p2p_pull_page_done(page);
-    int i;
 
-    EVP_DigestFinal_ex(page->sha256, digest, NULL);
-    for (i = 0; i < P2P_DIGEST_BYTES; i++) apr_snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    p2p_sha256_end(page->sha256, hex);
+    page->sha256 = NULL;
     p2p_trouble_over(pull->set.trouble);
     if (error) p2p_pull_fail(pull, error);
     close_page(page, page->next_url ? page->next_url : "", hex);
