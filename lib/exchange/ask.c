@@ -2,8 +2,6 @@
 /* Small requests. */
 #include "exchange/ask.h"
 
-#include <string.h>
-
 #include <apr_strings.h>
 
 #define ANSWER_MAX (16 << 20) /* a CapabilityStatement may be large */
@@ -15,7 +13,7 @@ typedef struct asking_t {
     void *baton;
     apr_pool_t *pool, *attempt_pool;
     apr_array_header_t *fields;
-    p2p_http_body_t body;
+    p2p_http_text_t text;
     p2p_http_transfer_t *transfer;
     p2p_http_timer_t *timer;
     int attempts;
@@ -35,15 +33,6 @@ static apr_status_t cancel(void *data)
     asking->transfer = NULL;
     asking->timer = NULL;
     return APR_SUCCESS;
-}
-
-static apr_size_t read_body(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
-{
-    const asking_t *asking = baton;
-    apr_size_t left = asking->ask.body_len - (apr_size_t)offset, n = left < room ? left : room;
-
-    memcpy(out, asking->ask.body + offset, n);
-    return n;
 }
 
 static void on_timer(void *baton)
@@ -97,7 +86,7 @@ static void attempt(asking_t *asking)
     request.method = asking->ask.method;
     request.url = asking->ask.url;
     request.fields = asking->fields;
-    request.body = asking->ask.body ? &asking->body : NULL;
+    request.body = asking->ask.body ? &asking->text.body : NULL;
     request.auth = asking->ask.auth;
     request.max_bytes = ANSWER_MAX;
     request.stall_timeout = STALL_TIMEOUT;
@@ -125,9 +114,7 @@ void p2p_ask(apr_pool_t *p, const p2p_ask_t *ask, p2p_answer_fn fn, void *baton)
     asking->fields = apr_array_make(p, 2, sizeof(const char *));
     APR_ARRAY_PUSH(asking->fields, const char *) = "Accept: application/fhir+json";
     if (ask->body) APR_ARRAY_PUSH(asking->fields, const char *) = "Content-Type: application/fhir+json";
-    asking->body.read = read_body;
-    asking->body.baton = asking;
-    asking->body.length = ask->body_len;
+    p2p_http_text(&asking->text, ask->body, ask->body_len);
     apr_pool_pre_cleanup_register(p, asking, cancel);
     attempt(asking);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be said about HTTP without knowing who speaks it: whole answers, and when to come again. */
 #include "net/http.h"
+#include <string.h>
 #include <apr_date.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -74,6 +75,21 @@ p2p_error_t *p2p_http_fetch(p2p_http_t *http, apr_pool_t *p, const p2p_http_requ
     whole.data = on_data;
     whole.done = on_done;
     return p2p_http_start(http, &whole, transfer);
+}
+
+static apr_size_t read_text(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
+{
+    const p2p_http_text_t *text = baton;
+    apr_size_t left = (apr_size_t)(text->body.length - offset), n = left < room ? left : room;
+
+    if (n) memcpy(out, text->bytes + offset, n);
+    return n;
+}
+
+void p2p_http_text(p2p_http_text_t *text, const char *bytes, apr_size_t len)
+{
+    text->body = (p2p_http_body_t){read_text, text, len};
+    text->bytes = bytes;
 }
 
 /* Seconds as digits only; more than fits counts as very many. -1 where it is something else. */

@@ -35,6 +35,15 @@ typedef struct p2p_http_body_t {
     apr_uint64_t length;
 } p2p_http_body_t;
 
+/* A body that lies in memory: text.body is what a request sends. */
+typedef struct p2p_http_text_t {
+    p2p_http_body_t body;
+    const char *bytes;
+} p2p_http_text_t;
+
+/* Makes text the body of len bytes, which live as long as the request; so does text. */
+void p2p_http_text(p2p_http_text_t *text, const char *bytes, apr_size_t len);
+
 /* Credentials of a peer. All may be NULL. Never logged; sent to the request's own origin only. */
 typedef struct p2p_http_auth_t {
     const char *bearer;                /* Authorization: Bearer … */

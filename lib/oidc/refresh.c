@@ -7,8 +7,6 @@
 #include "oidc/refresh_call.h"
 #include "oidc/token_endpoint.h"
 
-#define MARGIN apr_time_from_sec(30)       /* a token is renewed so long ahead of its end */
-#define SHORT_LIFE apr_time_from_sec(60)   /* one that lives shorter than that: a fifth of its life */
 #define LOOK_AGAIN_MIN (200 * 1000)        /* while another refreshes: 200 to 500 ms */
 #define LOOK_AGAIN_SPREAD (300 * 1000)
 #define LONGEST_WAIT apr_time_from_sec(90) /* for another's refresh; its mark holds for 60 s */
@@ -115,7 +113,7 @@ static void hold(p2p_token_t *token, const char *access, apr_time_t expires, con
     token->patient = patient ? apr_pstrdup(held, patient) : token->patient ? apr_pstrdup(held, token->patient) : NULL;
     token->expires = expires ? expires : p2p_token_jwt_expires(held, access, &issued);
     life = token->expires - (issued && issued < token->expires ? issued : now);
-    token->margin = life >= SHORT_LIFE ? MARGIN : life > 0 ? life / 5 : 0;
+    token->margin = p2p_token_margin(life);
     apr_pool_destroy(token->held);
     token->held = held;
     token->not_before = 0;

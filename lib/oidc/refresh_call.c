@@ -19,7 +19,7 @@ struct p2p_refresh_call_t {
     p2p_refresh_order_t order;
     p2p_token_form_t form, other; /* other: the client's secret shown the other way; without a body: there is none */
     p2p_token_asked_t asked;
-    p2p_http_body_t body;
+    p2p_http_text_t text;
     apr_time_t began;  /* monotonic */
     int tries, lost;   /* requests sent; those of them whose fate is unknown */
     p2p_refreshed_t refreshed;
@@ -111,7 +111,7 @@ static void show_otherwise(p2p_refresh_call_t *call, const p2p_error_t *error)
     }
     call->form = call->other;
     call->other.body = NULL;
-    call->body.length = strlen(call->form.body);
+    p2p_http_text(&call->text, call->form.body, strlen(call->form.body));
     call->refreshed.method = call->form.basic ? P2P_CLIENT_SECRET_BASIC : P2P_CLIENT_SECRET_POST;
     call->order.http->after(call->order.http, 0, send_it, call);
 }
@@ -143,20 +143,11 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     }
 }
 
-static apr_size_t read_form(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
-{
-    const p2p_refresh_call_t *call = baton;
-    apr_size_t left = (apr_size_t)(call->body.length - offset), n = left < room ? left : room;
-
-    memcpy(out, call->form.body + offset, n);
-    return n;
-}
-
 static void send_it(void *baton)
 {
     p2p_refresh_call_t *call = baton;
     p2p_http_auth_t auth = {.basic = call->form.basic};
-    p2p_http_request_t request = {.method = "POST", .url = call->order.endpoint, .body = &call->body, .auth = &auth,
+    p2p_http_request_t request = {.method = "POST", .url = call->order.endpoint, .body = &call->text.body, .auth = &auth,
                                   .max_bytes = ANSWER_BYTES, .stall_timeout = STALL, .connections = 64, .once = 1};
     apr_array_header_t *fields;
     p2p_error_t *error;
@@ -195,7 +186,7 @@ p2p_refresh_call_t *p2p_refresh_call_begin(const p2p_refresh_order_t *order, p2p
     call->refreshed.method = order->method;
     call->asked.endpoint = p2p_uri_public(pool, call->order.endpoint, call->order.endpoint);
     call->asked.names = apr_pstrdup(pool, order->server->custom_token_params);
-    call->body = (p2p_http_body_t){read_form, call, strlen(call->form.body)};
+    p2p_http_text(&call->text, call->form.body, strlen(call->form.body));
     call->began = order->clock->monotonic(order->clock->baton);
     call->fn = fn;
     call->baton = baton;

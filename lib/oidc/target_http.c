@@ -9,8 +9,6 @@
 #include "oidc/token_answer.h"
 #include "oidc/token_endpoint.h"
 
-#define MARGIN apr_time_from_sec(30)     /* a token is renewed so long ahead of its end */
-#define SHORT_LIFE apr_time_from_sec(60) /* one that lives shorter than that: a fifth of its life */
 #define ANSWER_BYTES (256 * 1024)
 #define STALL apr_time_from_sec(15)
 #define PAUSE_MIN apr_time_from_sec(1)   /* after a fetch that failed; doubled each time */
@@ -52,7 +50,7 @@ struct target_t {
     int is_fetching;
     int failures;          /* fetches in a row */
     apr_time_t not_before; /* monotonic: of the next fetch */
-    p2p_http_body_t body;
+    p2p_http_text_t text;
     p2p_token_asked_t asked;
 };
 
@@ -116,7 +114,7 @@ static void hold(target_t *target, const p2p_token_answer_t *answer)
                                     : p2p_token_jwt_expires(target->held, target->access, &issued);
     life = target->expires - wall(target);
     if (life <= 0) target->expires = 0; /* a new one is used, whatever the clocks say */
-    target->margin = life >= SHORT_LIFE ? MARGIN : life > 0 ? life / 5 : 0;
+    target->margin = p2p_token_margin(life);
     target->failures = 0;
     target->not_before = 0;
 }
@@ -265,20 +263,11 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     }
 }
 
-static apr_size_t read_form(void *baton, apr_uint64_t offset, char *out, apr_size_t room)
-{
-    const target_t *target = baton;
-    apr_size_t left = (apr_size_t)(target->body.length - offset), n = left < room ? left : room;
-
-    memcpy(out, target->form.body + offset, n);
-    return n;
-}
-
 static void ask(target_t *target, const char *url)
 {
     apr_array_header_t *fields = apr_array_make(target->scratch, 2, sizeof(const char *));
     p2p_http_auth_t auth = {0};
-    p2p_http_request_t request = {.method = "POST", .url = url, .fields = fields, .body = &target->body, .auth = &auth,
+    p2p_http_request_t request = {.method = "POST", .url = url, .fields = fields, .body = &target->text.body, .auth = &auth,
                                   .max_bytes = ANSWER_BYTES, .stall_timeout = STALL, .connections = 64, .once = 1};
     p2p_error_t *error = p2p_target_client_form(target->scratch, target->client, url, target->clock, &target->form);
 
@@ -286,7 +275,7 @@ static void ask(target_t *target, const char *url)
     APR_ARRAY_PUSH(fields, const char *) = "Accept: application/json";
     if (!error) {
         auth.basic = target->form.basic;
-        target->body = (p2p_http_body_t){read_form, target, strlen(target->form.body)};
+        p2p_http_text(&target->text, target->form.body, strlen(target->form.body));
         target->asked = (p2p_token_asked_t){p2p_uri_public(target->scratch, url, url), "", 1};
         error = p2p_http_fetch(target->loop, target->scratch, &request, on_answer, target, NULL);
     }

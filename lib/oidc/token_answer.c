@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define TOKEN_BYTES 16384          /* longer access or refresh tokens are not taken */
+#define MARGIN apr_time_from_sec(30)
+#define SHORT_LIFE apr_time_from_sec(60)
 #define LONGEST_LIFE (10 * 366 * 86400LL) /* seconds; more is taken for this */
 
 /* A token goes into a header field: visible ASCII only (RFC 6749 appendix A). */
@@ -166,4 +168,10 @@ apr_time_t p2p_token_jwt_expires(apr_pool_t *p, const char *access_token, apr_ti
     if (!payload || p2p_json_parse(p, payload, len, &doc) || !json_object_is_type(doc, json_type_object)) return 0;
     *issued = time_member(doc, "iat");
     return time_member(doc, "exp");
+}
+
+apr_interval_time_t p2p_token_margin(apr_interval_time_t life)
+{
+    if (life >= SHORT_LIFE) return MARGIN;
+    return life > 0 ? life / 5 : 0;
 }

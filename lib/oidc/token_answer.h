@@ -43,6 +43,9 @@ p2p_token_verdict_t p2p_token_judge(apr_pool_t *p, const p2p_token_asked_t *aske
  * "token-endpoint-unreachable". In p. */
 const p2p_error_t *p2p_token_no_answer(apr_pool_t *p, const p2p_error_t *failure);
 
+/* How long before its end a token that lives so long is renewed: 30 s, or a fifth of a life of less than a minute; 0 where that is over. */
+apr_interval_time_t p2p_token_margin(apr_interval_time_t life);
+
 /* exp (and iat, else 0) of an access token that is a JWT, from its payload and without looking at its
  * signature; 0 where it is none or tells none. Times since the epoch. */
 apr_time_t p2p_token_jwt_expires(apr_pool_t *p, const char *access_token, apr_time_t *issued);
