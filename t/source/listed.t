@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
-# Every C file stands in Makefile.am, and every one named there exists.
+# Every C file stands in Makefile.am, and every one named there exists; the guide to lib/exchange names each of its files.
 use strict;
 use warnings;
 use FindBin;
@@ -23,4 +23,10 @@ for my $file (@files) {
 my %exists = map { $_ => 1 } @files;
 my @gone = grep { /\.[ch]$/ && !$exists{$_} } sort keys %listed;
 is("@gone", '', 'Makefile.am names no file that is gone');
+
+my $guide = join "\n", lines_of('lib/exchange/README');
+for my $file (files(qr{\.[ch]$}, 'lib/exchange')) {
+    my ($name, $base) = $file =~ m{/((\w+)\.[ch])$};
+    ok($guide =~ /^    $base /m || $guide =~ /\b(?:$name|$base is its insides|$base is the insides)\b/, "lib/exchange/README names $name");
+}
 done_testing();
