@@ -72,8 +72,9 @@ static void report(p2p_again_t *again, apr_size_t count)
 
     if (again->told++) return;
     landing = p2p_land_begin(again->set.land, (PASSES_MAX + 1) * P2P_AGAIN_PASS, 0, "", P2P_REQUEST_AGAIN);
-    p2p_land_remark(landing, P2P_LEFT_OPEN, apr_psprintf(again->pool, "%" APR_SIZE_T_FMT " resources keep logical references to what came after them: "
-                                             "their pages could not be fetched again, or hold them no longer", count));
+    p2p_land_remark(landing, P2P_LEFT_OPEN,
+                    apr_psprintf(again->pool, "%" APR_SIZE_T_FMT " resources keep logical references to what came after them: "
+                                 "their pages could not be fetched again, or hold them no longer", count));
     p2p_land_complete(landing, "", "", 0);
 }
 
@@ -120,7 +121,8 @@ static p2p_error_t *add_next_part(p2p_again_t *again)
     int found;
 
     apr_pool_clear(again->scratch);
-    P2P_TRY(p2p_job_next_landed(again->set.db, again->scratch, again->set.keyring, again->set.job, again->request, again->number, &part, &found));
+    P2P_TRY(p2p_job_next_landed(again->set.db, again->scratch, again->set.keyring, again->set.job, again->request, again->number,
+                                &part, &found));
     again->exhausted = !found || part.request >= again->end;
     if (again->exhausted) return NULL;
     again->request = part.request;

@@ -71,7 +71,8 @@ static void tell(const plan_t *plan, const p2p_request_t *request)
     int i, landed = 0;
 
     for (i = 0; i < request->parts->nelts; i++) landed += APR_ARRAY_IDX(request->parts, i, p2p_part_t).landed;
-    p2p_pull_know(plan->set->pull, request->kind, request->number, p2p_job_order_url(plan->pool, request->url, plan->set->source_patient), landed);
+    p2p_pull_know(plan->set->pull, request->kind, request->number,
+                  p2p_job_order_url(plan->pool, request->url, plan->set->source_patient), landed);
 }
 
 /* Resources that were rejected before: nothing of them is fetched. */

@@ -39,8 +39,8 @@ const char *p2p_prepare_organization(const p2p_prepare_t *prepare);
  * p2p_job_set_task, made in p. */
 p2p_error_t *p2p_prepare_save_task(p2p_prepare_t *prepare, apr_pool_t *p);
 
-/* Ends the preparation where it is under way, and brings the Task to its last status; done is called when that is settled, however it ended (at once where the target has no Task).
- * counts may be NULL. */
+/* Ends the preparation where it is under way, and brings the Task to its last status; done is called when that is settled, however it
+ * ended (at once where the target has no Task). counts may be NULL. */
 void p2p_prepare_end_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
                           void (*done)(void *baton), void *baton);
 

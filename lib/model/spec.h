@@ -14,7 +14,7 @@ typedef enum { P2P_AUTH_NONE, P2P_AUTH_BEARER, P2P_AUTH_BASIC, P2P_AUTH_CERTIFIC
 typedef struct p2p_spec_t {
     const char *target;                    /* P2PTarget, without trailing slash */
     p2p_target_auth_kind_t target_auth;    /* P2PTargetAuth */
-    const char *target_credential;         /* the token, "user:password", or a JSON object for client-credentials (oidc/target_client.h); contents of the file, trimmed */
+    const char *target_credential;         /* contents of its file, trimmed: the token, "user:password", or a JSON object (oidc/target_client.h) */
     const char *target_cert, *target_key;  /* PEM text */
     const char *ca_file;                   /* P2PCAFile */
     p2p_keyring_t *keyring;                /* P2PSecretKeyFile */

@@ -37,8 +37,8 @@ typedef struct p2p_refreshed_t {
     apr_interval_time_t wait; /* after an error: how long the endpoint wants to be left alone; 0: it does not say */
 } p2p_refreshed_t;
 
-/* Told once, from the loop: what it brought, and NULL or the error (then only wait is to be looked at), as for p2p_token_fn, or P2P_E_LOST where somebody else has refreshed meanwhile. Everything is
- * gone when it returns. */
+/* Told once, from the loop: what it brought, and NULL or the error (then only wait is to be looked at), as for p2p_token_fn, or P2P_E_LOST
+ * where somebody else has refreshed meanwhile. Everything is gone when it returns. */
 typedef void (*p2p_refresh_call_fn)(void *baton, const p2p_refreshed_t *refreshed, const p2p_error_t *error);
 
 /* Begins one for a grant that was marked (p2p_grant_begin_refresh). */

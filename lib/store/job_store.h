@@ -125,9 +125,9 @@ typedef struct p2p_job_ending_t {
     int untouched;             /* nothing can have been written */
 } p2p_job_ending_t;
 
-/* Ends the job: waiting 0, counts the sums of its parts', the error's detail sealed; of a COMPLETED one parts' hashes are deleted; the grant's tokens are erased where no other job
- * holds it, bar the refresh token of a FAILED or STOPPED job; the member is bound no longer where this job was untouched and no
- * other has moved anything. */
+/* Ends the job: waiting 0, counts the sums of its parts', the error's detail sealed; of a COMPLETED one parts' hashes are deleted; the
+ * grant's tokens are erased where no other job holds it, bar the refresh token of a FAILED or STOPPED job; the member is bound no longer
+ * where this job was untouched and no other has moved anything. */
 p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
                             const char *owner, const p2p_job_ending_t *ending);
 
