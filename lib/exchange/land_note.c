@@ -47,7 +47,7 @@ static void recall_record(p2p_seen_t *seen, apr_uint64_t key, apr_uint64_t updat
     if (state == P2P_SEEN_HELD || state == P2P_SEEN_SENT) state = P2P_SEEN_WRITTEN; /* a later version was on its way; this one is there */
     if (slot->state != P2P_SEEN_NEVER && slot->updated > updated) return;
     if (slot->state == P2P_SEEN_WRITTEN && slot->updated == updated) return;
-    slot->updated = updated & 0xfffffffffff;
+    slot->updated = P2P_SEEN_UPDATED(updated);
     slot->state = state & 7;
 }
 
@@ -61,7 +61,7 @@ static void recall_records(p2p_land_t *land, const char *text, apr_size_t len)
 
         memcpy(&key, records + i * RECORD, 8);
         memcpy(&rest, records + i * RECORD + 8, 8);
-        if (key) recall_record(land->set.seen, key, rest & 0xfffffffffff, (p2p_seen_state_t)(rest >> 44 & 7));
+        if (key) recall_record(land->set.seen, key, P2P_SEEN_UPDATED(rest), (p2p_seen_state_t)(rest >> 44 & 7));
     }
 }
 

@@ -8,8 +8,6 @@
 
 #include "base/sha256.h"
 
-#define LETTER_MAX (64 << 20) /* bytes of one resource, as of one that is fetched */
-
 typedef struct batch_t batch_t;
 struct batch_t {
     batch_t *next;
@@ -46,7 +44,7 @@ p2p_letters_t *p2p_letters_make(apr_pool_t *p, const p2p_letters_settings_t *set
     letters->pool = p;
     letters->end = &letters->first;
     letters->source_id = "";
-    p2p_buf_init(&letters->body, LETTER_MAX);
+    p2p_buf_init(&letters->body, P2P_RESOURCE_MAX);
     apr_pool_cleanup_register(p, letters, free_letters, apr_pool_cleanup_null);
     return letters;
 }

@@ -8,7 +8,6 @@
 
 #include "exchange/map_scan.h"
 
-#define RESOURCE_MAX (64 << 20)              /* bytes of one resource */
 #define STALL_TIMEOUT apr_time_from_sec(60)
 #define REFUSAL_MAX 16384
 
@@ -210,7 +209,7 @@ void p2p_page_attempt(p2p_page_t *page)
     apr_pool_create(&page->attempt_pool, page->pool);
     page->status = 0;
     page->bytes = 0;
-    page->reader = p2p_bundle_reader_make(page->attempt_pool, RESOURCE_MAX, on_entry, page);
+    page->reader = p2p_bundle_reader_make(page->attempt_pool, P2P_RESOURCE_MAX, on_entry, page);
     p2p_bundle_reader_tokens(page->reader, p2p_map_scanner_token, p2p_map_scanner_make(page->attempt_pool));
     page->sha256 = p2p_sha256_begin();
     if (!page->landing) p2p_page_begin_landing(page);

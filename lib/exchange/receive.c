@@ -46,7 +46,7 @@ static void go_on(p2p_receive_t *receive, p2p_resource_t *resource)
     p2p_seen_slot_t *slot = p2p_seen_add(receive->seen, resource->key);
 
     slot->state = P2P_SEEN_HELD;
-    slot->updated = resource->updated & 0xfffffffffff;
+    slot->updated = P2P_SEEN_UPDATED(resource->updated);
     p2p_sequence_take(receive->sequence, resource);
 }
 
@@ -88,7 +88,7 @@ static void keep_for_later(p2p_receive_t *receive, p2p_resource_t *resource)
 static void take_later_version(p2p_receive_t *receive, p2p_resource_t *resource, p2p_seen_slot_t *slot)
 {
     p2p_land_received(resource->landing, resource);
-    slot->updated = resource->updated & 0xfffffffffff;
+    slot->updated = P2P_SEEN_UPDATED(resource->updated);
     if (p2p_sequence_holds(receive->sequence, resource->key)) supersede(p2p_sequence_replace(receive->sequence, resource));
     else if (slot->state == P2P_SEEN_SENT || slot->state == P2P_SEEN_AGAIN) keep_for_later(receive, resource);
     else go_on(receive, resource);
@@ -99,7 +99,7 @@ static void take_later_version(p2p_receive_t *receive, p2p_resource_t *resource,
 static void write_again(p2p_receive_t *receive, p2p_resource_t *resource, p2p_seen_slot_t *slot)
 {
     p2p_land_received(resource->landing, resource);
-    slot->updated = resource->updated & 0xfffffffffff;
+    slot->updated = P2P_SEEN_UPDATED(resource->updated);
     slot->state = P2P_SEEN_AGAIN;
     p2p_sequence_take(receive->sequence, resource);
 }

@@ -9,6 +9,8 @@
 
 struct p2p_landing_t;
 
+#define P2P_RESOURCE_MAX (64 << 20) /* bytes of one at the source; a larger one is not taken */
+
 /* Bytes [at, at + cut) of the source give way to text. In order of at, never overlapping. */
 typedef struct p2p_splice_t {
     apr_size_t at, cut;

@@ -19,6 +19,10 @@ typedef enum {
 /* Is a resource of this state at the target, so that others may refer to it? */
 #define P2P_SEEN_IS_THERE(state) ((state) == P2P_SEEN_WRITTEN || (state) == P2P_SEEN_OPEN || (state) == P2P_SEEN_AGAIN)
 
+/* So much of a time, and of a Bundle's number, is kept. */
+#define P2P_SEEN_UPDATED(ms) ((ms) & 0xfffffffffff)
+#define P2P_SEEN_BUNDLE(number) ((number) & 0x1ffff)
+
 /* key, then meta.lastUpdated in milliseconds (44 bits) and state. */
 typedef struct p2p_seen_slot_t {
     apr_uint64_t key;

@@ -116,7 +116,7 @@ int p2p_sequence_open_circle(p2p_sequence_t *sequence, unsigned root)
     copy->joined = 0;
     slot = p2p_seen_find(sequence->set.seen, stay->key);
     slot->state = P2P_SEEN_SENT;
-    slot->bundle = p2p_push_open_number(sequence->set.push) & 0x1ffff;
+    slot->bundle = P2P_SEEN_BUNDLE(p2p_push_open_number(sequence->set.push));
     p2p_push_add(sequence->set.push, copy);
     p2p_push_close_full(sequence->set.push);
     return 1;

@@ -27,7 +27,7 @@ typedef struct search_t {
 /* The Bundle being filled, by as many bits of its number as seen keeps. */
 static unsigned open_number(const p2p_sequence_t *sequence)
 {
-    return p2p_push_open_number(sequence->set.push) & 0x1ffff;
+    return P2P_SEEN_BUNDLE(p2p_push_open_number(sequence->set.push));
 }
 
 int p2p_sequence_is_clear(const p2p_sequence_t *sequence, apr_uint64_t key)

@@ -345,10 +345,8 @@ static void collect_ended(p2p_curl_loop_t *loop)
 }
 
 /* Its connection is free before it is told, so that whoever starts the next one from done gets it. */
-static int deliver(p2p_curl_loop_t *loop)
+static void deliver(p2p_curl_loop_t *loop)
 {
-    int told = 0;
-
     while (loop->ended.first) {
         p2p_http_transfer_t *t = loop->ended.first;
         unlink_it(t);
@@ -356,9 +354,7 @@ static int deliver(p2p_curl_loop_t *loop)
         p2p_curl_origin_tidy(loop, t->origin);
         t->request.done(t->request.baton, t->head_done ? t->head.status : 0, p2p_curl_outcome(t));
         apr_pool_destroy(t->pool);
-        told++;
     }
-    return told;
 }
 
 static int wait_ms(p2p_curl_loop_t *loop, apr_interval_time_t timeout)
