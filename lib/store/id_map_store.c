@@ -50,19 +50,11 @@ typedef struct note_t {
     int count;
 } note_t;
 
-static p2p_error_t *fence(p2p_db_t *db, apr_pool_t *p, const note_t *note)
-{
-    int changed;
-
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_FENCE, &changed, note->job->id, note->owner, note->job->epoch));
-    return changed ? NULL : p2p_job_lost(p);
-}
-
 static p2p_error_t *note_all(p2p_db_t *db, apr_pool_t *p, void *baton)
 {
     const note_t *note = baton;
 
-    P2P_TRY(fence(db, p, note));
+    P2P_TRY(p2p_job_fence(db, p, note->job, note->owner));
     for (int i = 0; i < note->count; i++) {
         const p2p_id_pair_t *pair = note->pairs[i];
         const char *sealed;
@@ -77,7 +69,7 @@ static p2p_error_t *forget(p2p_db_t *db, apr_pool_t *p, void *baton)
 {
     const note_t *note = baton;
 
-    P2P_TRY(fence(db, p, note));
+    P2P_TRY(p2p_job_fence(db, p, note->job, note->owner));
     return p2p_db_exec(db, p, P2P_SQL_ID_MAP_FORGET, NULL, note->job->target, note->forget);
 }
 

@@ -114,9 +114,7 @@ static p2p_error_t *note_all(p2p_db_t *db, apr_pool_t *p, void *baton)
     apr_pool_t *row;
     int changed;
 
-    /* The fence comes first: it holds the row, so that nobody can claim the job before this is over. */
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_FENCE, &changed, note->job->id, note->owner, note->job->epoch));
-    if (!changed) return p2p_job_lost(p);
+    P2P_TRY(p2p_job_fence(db, p, note->job, note->owner));
     P2P_TRY(note_requests(db, p, note));
     apr_pool_create(&row, p);
     for (int i = 0; i < note->parts->nelts; i++) {

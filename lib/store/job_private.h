@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the job store share; nobody else includes it. */
+/* What the files of the job store share, with others that write under a job's lease. */
 #ifndef P2P_STORE_JOB_PRIVATE_H
 #define P2P_STORE_JOB_PRIVATE_H
 
@@ -17,6 +17,9 @@ p2p_error_t *p2p_job_insert_request(p2p_db_t *db, apr_pool_t *p, const p2p_keyri
 
 /* P2P_E_LOST "lease-lost". */
 p2p_error_t *p2p_job_lost(apr_pool_t *p);
+
+/* Begins a transaction that writes under a job's lease: holds its row, so that nobody can claim it before that is over. Errors: P2P_E_LOST. */
+p2p_error_t *p2p_job_fence(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner);
 
 /* Parts without held from the columns of sql.c's PART_COLUMNS; URLs opened. */
 p2p_error_t *p2p_part_from_row(apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t job_id,

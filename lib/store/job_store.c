@@ -46,6 +46,14 @@ p2p_error_t *p2p_job_lost(apr_pool_t *p)
     return p2p_error_make(p, P2P_E_LOST, "lease-lost", "This job is not this runner's any more.");
 }
 
+p2p_error_t *p2p_job_fence(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner)
+{
+    int changed;
+
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_FENCE, &changed, job->id, owner, job->epoch));
+    return changed ? NULL : p2p_job_lost(p);
+}
+
 p2p_error_t *p2p_job_get(p2p_db_t *db, apr_pool_t *p, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job)
 {
     p2p_rows_t rows;
