@@ -39,13 +39,13 @@ int p2p_sequence_is_clear(const p2p_sequence_t *sequence, apr_uint64_t key)
     return P2P_SEEN_IS_THERE(slot->state);
 }
 
+/* What is in the spool stays there: one with thousands of such links would go to and fro for each. */
 static verdict_t unresolved(p2p_sequence_t *sequence, p2p_stay_t *stay, unsigned i)
 {
-    p2p_resource_t *resource = p2p_stay_fetch(sequence, stay);
+    p2p_resource_t *resource = stay->is.resource;
 
-    if (!resource) return BROKEN;
-    p2p_map_unresolved(sequence->set.mapper, resource, &resource->links[i], sequence->set.keep_unresolved);
-    stay->kinds[i] = P2P_STAY_SETTLED;
+    stay->kinds[i] = stay->spooled ? P2P_STAY_LOST : P2P_STAY_SETTLED;
+    if (!stay->spooled) p2p_map_unresolved(sequence->set.mapper, resource, &resource->links[i], sequence->set.keep_unresolved);
     return CLEAR;
 }
 
@@ -124,7 +124,7 @@ static verdict_t look_at(search_t *search, p2p_stay_t *stay, unsigned i)
 
     if (stay->kinds[i] == P2P_STAY_URN) verdict = look_at_urn(search, stay, i);
     else if (stay->kinds[i] == P2P_STAY_EXTERNAL) verdict = look_at_external(search, stay, i);
-    if (verdict != CLEAR || stay->kinds[i] == P2P_STAY_SETTLED) return verdict;
+    if (verdict != CLEAR || stay->kinds[i] >= P2P_STAY_SETTLED) return verdict;
     return look_at_key(search, stay, i);
 }
 

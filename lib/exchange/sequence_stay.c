@@ -123,6 +123,18 @@ static void go_to_the_front(p2p_sequence_t *sequence, p2p_stay_t *stay)
     sequence->oldest = stay;
 }
 
+/* What was found out while its bytes were in the spool. */
+static void settle_lost(const p2p_sequence_t *sequence, p2p_stay_t *stay)
+{
+    unsigned i;
+
+    for (i = 0; i < stay->link_count; i++) {
+        if (stay->kinds[i] != P2P_STAY_LOST) continue;
+        p2p_map_unresolved(sequence->set.mapper, stay->is.resource, &stay->is.resource->links[i], sequence->set.keep_unresolved);
+        stay->kinds[i] = P2P_STAY_SETTLED;
+    }
+}
+
 p2p_resource_t *p2p_stay_fetch(p2p_sequence_t *sequence, p2p_stay_t *stay)
 {
     p2p_resource_t *resource;
@@ -137,6 +149,7 @@ p2p_resource_t *p2p_stay_fetch(p2p_sequence_t *sequence, p2p_stay_t *stay)
     }
     stay->spooled = 0;
     stay->is.resource = resource;
+    settle_lost(sequence, stay);
     sequence->bytes += stay->size;
     if (stay->list && is_backlog(sequence, stay->list)) sequence->backlog += stay->size;
     return resource;

@@ -27,8 +27,8 @@ void p2p_keyed_remove(p2p_keyed_table_t *table, apr_uint64_t key);
 
 /* ---- Resources that lie here ---- */
 
-/* What is known of a link without the resource's bytes. */
-typedef enum { P2P_STAY_KEY, P2P_STAY_URN, P2P_STAY_EXTERNAL, P2P_STAY_SETTLED } p2p_stay_link_t;
+/* What is known of a link without the resource's bytes. LOST: what it leads to never comes; its bytes learn that when they are fetched. */
+typedef enum { P2P_STAY_KEY, P2P_STAY_URN, P2P_STAY_EXTERNAL, P2P_STAY_SETTLED, P2P_STAY_LOST } p2p_stay_link_t;
 
 typedef struct p2p_stay_list_t {
     struct p2p_stay_t *head, *tail;

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <string.h>
 #include "base/uri.h"
+#include "oidc/token_endpoint.h"
 
 #define ANSWER_BYTES (256 * 1024)
 #define STALL apr_time_from_sec(15)
@@ -148,7 +149,8 @@ static void send_it(void *baton)
     p2p_refresh_call_t *call = baton;
     p2p_http_auth_t auth = {.basic = call->form.basic};
     p2p_http_request_t request = {.method = "POST", .url = call->order.endpoint, .body = &call->text.body, .auth = &auth,
-                                  .max_bytes = ANSWER_BYTES, .stall_timeout = STALL, .connections = 64, .once = 1};
+                                  .max_bytes = ANSWER_BYTES, .stall_timeout = STALL, .least_bytes = P2P_TOKEN_LEAST_BYTES,
+                                  .connections = 64, .once = 1};
     apr_array_header_t *fields;
     p2p_error_t *error;
 

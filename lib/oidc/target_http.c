@@ -268,7 +268,8 @@ static void ask(target_t *target, const char *url)
     apr_array_header_t *fields = apr_array_make(target->scratch, 2, sizeof(const char *));
     p2p_http_auth_t auth = {0};
     p2p_http_request_t request = {.method = "POST", .url = url, .fields = fields, .body = &target->text.body, .auth = &auth,
-                                  .max_bytes = ANSWER_BYTES, .stall_timeout = STALL, .connections = 64, .once = 1};
+                                  .max_bytes = ANSWER_BYTES, .stall_timeout = STALL, .least_bytes = P2P_TOKEN_LEAST_BYTES,
+                                  .connections = 64, .once = 1};
     p2p_error_t *error = p2p_target_client_form(target->scratch, target->client, url, target->clock, &target->form);
 
     APR_ARRAY_PUSH(fields, const char *) = "Content-Type: application/x-www-form-urlencoded";

@@ -122,7 +122,8 @@ static void ask(p2p_token_endpoint_t *e)
 {
     apr_array_header_t *fields = apr_array_make(e->scratch, 1, sizeof(const char *));
     p2p_http_request_t request = {.method = "GET", .url = e->document, .fields = fields, .max_bytes = DOCUMENT_BYTES,
-                                  .stall_timeout = apr_time_from_sec(15), .gzip = 1, .connections = 64};
+                                  .stall_timeout = apr_time_from_sec(15), .least_bytes = P2P_TOKEN_LEAST_BYTES, .gzip = 1,
+                                  .connections = 64};
     p2p_error_t *error;
 
     APR_ARRAY_PUSH(fields, const char *) = "Accept: application/json";

@@ -8,6 +8,8 @@
 #include "net/http.h"
 #include "oidc/token_form.h"
 
+#define P2P_TOKEN_LEAST_BYTES 1024 /* in a stall time-out: an answer that dribbles holds up all that wait for its token */
+
 typedef struct p2p_token_endpoint_t p2p_token_endpoint_t;
 
 /* Told once, from the loop or at once: NULL where it is known now, else P2P_E_UNAVAILABLE

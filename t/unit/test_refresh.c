@@ -124,6 +124,7 @@ static void run_out(void **state)
     assert_string_equal(net.asked[0].url, ENDPOINT);
     assert_string_equal(net.asked[0].request.method, "POST");
     assert_true(net.asked[0].request.once);
+    assert_true(net.asked[0].request.least_bytes > 0); /* one that dribbles stalls, too */
     assert_string_equal(net.asked[0].body, "grant_type=refresh_token&refresh_token=refresh-1");
     assert_string_equal(net.asked[0].basic, "client:se-cret");
 }
@@ -459,6 +460,7 @@ static void discovered(void **state)
     assert_given(get("access-1"), "access-2");
     assert_string_equal(net.asked[0].url, server->auth_well_known);
     assert_string_equal(net.asked[1].url, "https://source.example/fhir/.well-known/smart-configuration");
+    assert_true(net.asked[0].request.least_bytes > 0 && net.asked[1].request.least_bytes > 0);
     assert_string_equal(net.asked[2].url, ENDPOINT);
     fake_answer(&net, 200, GIVEN("access-3", "refresh-3", ""));
     assert_given(get("access-2"), "access-3");
