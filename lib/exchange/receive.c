@@ -127,6 +127,12 @@ static void skip(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
     p2p_resource_free(resource);
 }
 
+/* Of what is there: what was written open and comes with its page, and what was refused when it was written again and is tried once more. */
+static int is_wanted_again(const p2p_receive_t *receive, const p2p_landing_t *landing, p2p_seen_state_t state)
+{
+    return p2p_land_is_again(landing) ? state == P2P_SEEN_OPEN : receive->again && (state == P2P_SEEN_OPEN || state == P2P_SEEN_WRITTEN);
+}
+
 static void take(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t *resource)
 {
     p2p_seen_slot_t *slot = p2p_seen_find(receive->seen, resource->key);
@@ -139,7 +145,7 @@ static void take(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
         go_on(receive, resource);
     } else if (p2p_land_met_again(landing, resource->key)) {
         p2p_resource_free(resource);
-    } else if (p2p_land_is_again(landing) && slot->state == P2P_SEEN_OPEN && resource->updated >= slot->updated) {
+    } else if (is_wanted_again(receive, landing, slot->state) && resource->updated >= slot->updated) {
         write_again(receive, resource, slot);
     } else if (resource->updated > slot->updated) {
         take_later_version(receive, resource, slot);

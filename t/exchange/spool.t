@@ -128,12 +128,35 @@ sub test_expired {
     return;
 }
 
+# One of those that were written open is refused when it is written again: a restart tries that once more.
+sub test_refused {
+    my ($x) = @_;
+    $x->reset_target;
+    $sandbox->set('source', order => 'type');
+    $x->exchange('source', $MEMBER, 'here', %{ request() });
+    my $dump = $x->target_dump;
+    my ($key) = grep { !m{^(?:Patient|Task|Provenance|Organization)/} && $dump->{$_}{version} == 2 && $calm->{$_} =~ /"reference":"Encounter/ } sort keys %$dump;
+    ok($key, 'one was written twice') or return;
+    $x->reset_target;
+    $sandbox->faults('target', { do => 'reject', match => 'POST *', resource => $key, contains => '"reference":"Encounter/', status => 422 });
+    my $order = $x->order('source', $MEMBER, 'here', %{ request() });
+    my $job = $x->wait($order->{path});
+    $sandbox->faults('target', []);
+    is($job->{error}{code}, 'resources-rejected', 'it is refused the second time: FAILED') or diag explain($job);
+    is($job->{progress}{rejected}, 1, '... it alone');
+    is($x->target_dump->{$key}{version}, 1, '... and stays as it was written first');
+    is($x->{api}->post("$order->{path}/restart")->{status}, 202, 'it is begun again');
+    ok_same($x, $x->wait($order->{path}), 'refused the second time, and restarted');
+    return;
+}
+
 each_database('more waits than there is room for', sub {
     my ($db) = @_;
     my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => ['source'], directives => \%TIGHT);
     test_orders($x);
     test_kill($x);
     test_expired($x);
+    test_refused($x);
     $x->stop;
 });
 
