@@ -67,6 +67,7 @@ void p2p_sequence_run(p2p_sequence_t *sequence)
             p2p_sequence_settle(sequence, sequence->released.head ? sequence->released.head : sequence->arrivals.head);
         else if (!p2p_sequence_relieve(sequence)) return;
     }
+    p2p_push_flush(sequence->set.push); /* where the Bundle that is being filled takes all the room, though it is not full */
 }
 
 /* ---- Events ---- */

@@ -84,6 +84,26 @@ static void open_counts_as_there(void **state)
     end_world(&world);
 }
 
+/* What may be at push is in the Bundle that is being filled, which is not full: it goes, since nothing else would make room. */
+static void all_room_is_in_one_bundle(void **state)
+{
+    world_t world;
+    int i;
+
+    (void)state;
+    make_world(&world, 100, 1);
+    world.order_settings.push_bytes = 3000;
+    begin_world(&world);
+    for (i = 0; i < 20; i++) receive_basic(&world, name_of(i), "");
+    p2p_sequence_run(world.order);
+    assert_true(p2p_sequence_has_work(world.order));
+    assert_true(p2p_push_is_sending(world.push));
+    run_world(&world);
+    finish_world(&world);
+    for (i = 0; i < 20; i++) assert_non_null(stored(&world, name_of(i)));
+    end_world(&world);
+}
+
 /* A spool gives the room of what has left it to others, and takes from memory what it can before anything is written open. */
 static void spool_is_used_again(void **state)
 {
@@ -317,7 +337,7 @@ static void random_graphs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(oldest_are_written_open), cmocka_unit_test(open_counts_as_there), cmocka_unit_test(spool_is_used_again),
+        cmocka_unit_test(oldest_are_written_open), cmocka_unit_test(open_counts_as_there), cmocka_unit_test(all_room_is_in_one_bundle), cmocka_unit_test(spool_is_used_again),
         cmocka_unit_test(large_goes_first), cmocka_unit_test(answers_are_waited_for), cmocka_unit_test(circle_in_batches),
         cmocka_unit_test(oversize_circle), cmocka_unit_test(later_version_in_a_circle), cmocka_unit_test(random_graphs)};
 
