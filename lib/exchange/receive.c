@@ -130,7 +130,8 @@ static void skip(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t 
 /* Of what is there: what was written open and comes with its page, and what was refused when it was written again and is tried once more. */
 static int is_wanted_again(const p2p_receive_t *receive, const p2p_landing_t *landing, p2p_seen_state_t state)
 {
-    return p2p_land_is_again(landing) ? state == P2P_SEEN_OPEN : receive->again && (state == P2P_SEEN_OPEN || state == P2P_SEEN_WRITTEN);
+    if (p2p_land_is_again(landing)) return state == P2P_SEEN_OPEN;
+    return receive->is_letter && (state == P2P_SEEN_OPEN || state == P2P_SEEN_WRITTEN);
 }
 
 static void take(p2p_receive_t *receive, p2p_landing_t *landing, p2p_resource_t *resource)
