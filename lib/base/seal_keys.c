@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The key ring, key files, random values and their text forms. */
+/* The key ring, key files and random values. */
 #include "base/seal_keys.h"
 
 #include <limits.h>
@@ -32,19 +32,6 @@ p2p_error_t *p2p_random(apr_pool_t *p, void *bytes, apr_size_t len)
                           "OpenSSL gives no random bytes: see to its configuration.");
 }
 
-char *p2p_hex(apr_pool_t *p, const unsigned char *bytes, apr_size_t len)
-{
-    char *out = apr_palloc(p, len * 2 + 1);
-    apr_size_t i;
-
-    for (i = 0; i < len; i++) {
-        out[i * 2] = HEX[bytes[i] >> 4];
-        out[i * 2 + 1] = HEX[bytes[i] & 15];
-    }
-    out[len * 2] = '\0';
-    return out;
-}
-
 p2p_error_t *p2p_uuid4(apr_pool_t *p, const char **uuid)
 {
     unsigned char b[16];
@@ -56,51 +43,6 @@ p2p_error_t *p2p_uuid4(apr_pool_t *p, const char **uuid)
     h = p2p_hex(p, b, sizeof b);
     *uuid = apr_psprintf(p, "%.8s-%.4s-%.4s-%.4s-%s", h, h + 8, h + 12, h + 16, h + 20);
     return NULL;
-}
-
-static void swap_characters(char *s, const char *from, const char *to)
-{
-    for (; *s; s++) {
-        const char *at = strchr(from, *s);
-
-        if (at) *s = to[at - from];
-    }
-}
-
-char *p2p_base64url_encode(apr_pool_t *p, const unsigned char *bytes, apr_size_t len)
-{
-    char *out = apr_palloc(p, (len + 2) / 3 * 4 + 1);
-
-    EVP_EncodeBlock((unsigned char *)out, bytes, (int)len);
-    swap_characters(out, "+/", "-_");
-    out[strcspn(out, "=")] = '\0';
-    return out;
-}
-
-/* OpenSSL's decoder forgives much, so the characters are looked at first. */
-static int is_base64url(const char *text, apr_size_t len)
-{
-    apr_size_t i;
-
-    for (i = 0; i < len; i++) {
-        if (!apr_isalnum(text[i]) && text[i] != '-' && text[i] != '_') return 0;
-    }
-    return len % 4 != 1 && len < INT_MAX - 4;
-}
-
-int p2p_base64url_decode(apr_pool_t *p, const char *text, unsigned char **bytes, apr_size_t *len)
-{
-    apr_size_t n = strlen(text);
-    char *padded;
-    int out;
-
-    if (!is_base64url(text, n)) return 0;
-    padded = apr_pstrcat(p, text, &"==="[n % 4 ? n % 4 - 1 : 3], NULL);
-    swap_characters(padded, "-_", "+/");
-    *bytes = apr_palloc(p, strlen(padded) / 4 * 3 + 1);
-    out = EVP_DecodeBlock(*bytes, (const unsigned char *)padded, (int)strlen(padded));
-    *len = n / 4 * 3 + (n % 4 ? n % 4 - 1 : 0); /* OpenSSL counts the padding as bytes */
-    return out >= 0;
 }
 
 static const char *key_text(apr_pool_t *p, const p2p_key_t *key)

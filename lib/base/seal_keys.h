@@ -3,6 +3,7 @@
 #ifndef P2P_BASE_SEAL_KEYS_H
 #define P2P_BASE_SEAL_KEYS_H
 
+#include "base/encode.h"
 #include "base/seal.h"
 
 #define P2P_KEY_ID_LEN 8 /* hex digits */
@@ -20,14 +21,5 @@ const p2p_key_t *p2p_keyring_find(const p2p_keyring_t *ring, const char *text);
 
 /* Do the first 8 characters of text have the form of an id? */
 int p2p_key_id_is(const char *text);
-
-/* Lower-case hex digits of len bytes, in p. */
-char *p2p_hex(apr_pool_t *p, const unsigned char *bytes, apr_size_t len);
-
-/* Base64url without padding (RFC 4648 section 5) of at most 1.5 GiB, in p. */
-char *p2p_base64url_encode(apr_pool_t *p, const unsigned char *bytes, apr_size_t len);
-
-/* Back again, in p. Returns 1, or 0 where text is no base64url, has padding or spaces. */
-int p2p_base64url_decode(apr_pool_t *p, const char *text, unsigned char **bytes, apr_size_t *len);
 
 #endif

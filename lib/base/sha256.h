@@ -3,9 +3,7 @@
 #ifndef P2P_BASE_SHA256_H
 #define P2P_BASE_SHA256_H
 
-#include <apr.h>
-
-#define P2P_SHA256_HEX 64 /* characters */
+#include <apr_pools.h>
 
 typedef struct evp_md_ctx_st p2p_sha256_t;
 
@@ -14,8 +12,8 @@ p2p_sha256_t *p2p_sha256_begin(void);
 
 void p2p_sha256_add(p2p_sha256_t *sha256, const void *bytes, apr_size_t len);
 
-/* Writes it as hex (lower case) and a NUL, and frees it. */
-void p2p_sha256_end(p2p_sha256_t *sha256, char hex[P2P_SHA256_HEX + 1]);
+/* What it comes to as hex (64 characters, lower case), in p; frees it. */
+const char *p2p_sha256_end(apr_pool_t *p, p2p_sha256_t *sha256);
 
 /* Frees one that is not wanted any more. NULL is fine. */
 void p2p_sha256_drop(p2p_sha256_t *sha256);

@@ -107,9 +107,8 @@ static void begin(p2p_letters_t *letters, batch_t *batch)
 /* The part has been read whole. */
 static void end(p2p_letters_t *letters, batch_t *batch)
 {
-    char hex[P2P_SHA256_HEX + 1];
+    const char *hex = p2p_sha256_end(letters->pool, batch->sha256);
 
-    p2p_sha256_end(batch->sha256, hex);
     letters->first = batch->next;
     if (!letters->first) letters->end = &letters->first;
     p2p_land_complete(batch->landing, "", hex, batch->bytes);

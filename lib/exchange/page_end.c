@@ -66,10 +66,9 @@ static void close_page(p2p_page_t *page, const char *next_url, const char *sha25
 static void complete(p2p_page_t *page)
 {
     p2p_pull_t *pull = page->pull;
-    char hex[P2P_SHA256_HEX + 1];
+    const char *hex = p2p_sha256_end(page->pool, page->sha256);
     p2p_error_t *error = p2p_pull_page_done(page);
 
-    p2p_sha256_end(page->sha256, hex);
     page->sha256 = NULL;
     p2p_trouble_over(pull->set.trouble);
     if (error) p2p_pull_fail(pull, error);

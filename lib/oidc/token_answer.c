@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the answers of token endpoints mean. */
 #include "oidc/token_answer.h"
-#include <apr_base64.h>
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/encode.h"
 
 #define TOKEN_BYTES 16384          /* longer access or refresh tokens are not taken */
 #define MARGIN apr_time_from_sec(30)
@@ -134,21 +133,6 @@ const p2p_error_t *p2p_token_no_answer(apr_pool_t *p, const p2p_error_t *failure
                             failure->detail);
 }
 
-/* base64url without padding to what apr_base64 takes. */
-static const char *from_base64url(apr_pool_t *p, const char *text, apr_size_t len, apr_size_t *out_len)
-{
-    char *plain = apr_pcalloc(p, len + 4), *out;
-
-    for (apr_size_t i = 0; i < len; i++) {
-        plain[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
-        if (!apr_isalnum(plain[i]) && plain[i] != '+' && plain[i] != '/') return NULL;
-    }
-    while (len % 4) plain[len++] = '=';
-    out = apr_palloc(p, (apr_size_t)apr_base64_decode_len(plain) + 1);
-    *out_len = (apr_size_t)apr_base64_decode(out, plain);
-    return out;
-}
-
 static apr_time_t time_member(json_object *doc, const char *name)
 {
     apr_int64_t seconds = p2p_json_int(doc, name, 0);
@@ -158,14 +142,15 @@ static apr_time_t time_member(json_object *doc, const char *name)
 
 apr_time_t p2p_token_jwt_expires(apr_pool_t *p, const char *access_token, apr_time_t *issued)
 {
-    const char *first = strchr(access_token, '.'), *second = first ? strchr(first + 1, '.') : NULL, *payload;
+    const char *first = strchr(access_token, '.'), *second = first ? strchr(first + 1, '.') : NULL;
+    unsigned char *payload;
     json_object *doc;
     apr_size_t len;
 
     *issued = 0;
     if (!second || second == first + 1 || strlen(access_token) > TOKEN_BYTES) return 0;
-    payload = from_base64url(p, first + 1, (apr_size_t)(second - first - 1), &len);
-    if (!payload || p2p_json_parse(p, payload, len, &doc) || !json_object_is_type(doc, json_type_object)) return 0;
+    if (!p2p_base64url_decode(p, apr_pstrmemdup(p, first + 1, (apr_size_t)(second - first - 1)), &payload, &len)) return 0;
+    if (p2p_json_parse(p, (const char *)payload, len, &doc) || !json_object_is_type(doc, json_type_object)) return 0;
     *issued = time_member(doc, "iat");
     return time_member(doc, "exp");
 }
