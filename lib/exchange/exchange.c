@@ -11,6 +11,7 @@
 #define DRAIN_TIME apr_time_from_sec(10)       /* for what is under way at the target when a job cannot go on */
 #define DRAIN_LOOK apr_time_from_msec(50)
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
+#define DATABASE_REFUSED apr_time_from_sec(5)   /* where it refuses to note the end: nobody else can while we live */
 #define REST_AFTER apr_time_from_sec(60)       /* a job that waits for longer gives its slot back */
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
 
@@ -120,7 +121,7 @@ static void finish(void *baton)
                                .error = x->error, .untouched = !x->has_run && x->job.epoch == 1};
     apr_pool_t *p;
     p2p_error_t *error;
-    int again;
+    apr_interval_time_t again = 0;
 
     apr_pool_create(&p, x->pool);
     error = x->prepare ? p2p_prepare_save_task(x->prepare, p) : NULL;
@@ -128,10 +129,10 @@ static void finish(void *baton)
         error = p2p_job_rest(x->context->db, p, &x->job, x->context->owner, x->rest, trouble_lasting(x));
     else if (!error)
         error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, &ending);
-    again = error && error->kind == P2P_E_UNAVAILABLE;
+    if (error && error->kind != P2P_E_LOST) again = error->kind == P2P_E_UNAVAILABLE ? DATABASE_AGAIN : DATABASE_REFUSED;
     if (error) p2p_log_error(&x->log, P2P_LOG_WARN, "The end of the job is not noted", error);
     apr_pool_destroy(p);
-    if (again) kick_after(x, DATABASE_AGAIN);
+    if (again) kick_after(x, again);
     else over(x);
 }
 

@@ -94,6 +94,14 @@ subtest 'SQLite' => sub {
     $x->{httpd}->expect_log(qr/The database is away|database|jobs are dropped|lease/i);
     test_trouble($x, 'locked for a moment', locked($db, 1.5));
     test_trouble($x, 'locked for long', locked($db, 13));
+    $x->{httpd}->expect_log(qr/The end of the job is not noted|database: p2p_job_finish/);
+    test_trouble($x, 'the end is refused', sub {
+        my ($path) = @_;
+        run_sql($db, q{CREATE TRIGGER refused BEFORE UPDATE ON p2p_job WHEN NEW.status = 'COMPLETED' BEGIN SELECT RAISE(ABORT, 'out of shared memory'); END});
+        ok($x->{httpd}->wait_for(sub { $x->{httpd}->log_text =~ /The end of the job is not noted/ }), 'the database refuses to note the end');
+        is($x->job($path)->{batchStatus}, 'STARTED', '... the job is not over');
+        run_sql($db, 'DROP TRIGGER refused');
+    });
     $x->ok_sealed('SQLite');
     $x->stop;
 };
