@@ -217,7 +217,7 @@ my %HEAVY = (
         status => 'COMPLETED', counts => { written => 51 }, mb => 48 },
     'waiting-600mb' => { everything => streamed(sub { my ($send, $case) = @_; large($send, $case, "o$_", 'Observation/o' . ($_ + 1)) for 1 .. 600 }),
         status => 'COMPLETED', counts => { rejected => 0 }, mb => 300, seconds => 60 },
-    'refs-60mb'    => { everything => streamed(sub { my ($send, $case) = @_; my $refs = refs(map { "A/$_" } 1 .. 150_000); $send->(',{"resource":' . observation($case, "o$_", $refs) . '}') for 1 .. 100 }),
+    'refs-60mb'    => { everything => streamed(sub { my ($send, $case) = @_; my $refs = refs(map { "A/$_" } 1 .. 150_000); $send->(',{"resource":' . observation($case, "o$_", $refs) . '}') for 1 .. 20 }),
         status => 'COMPLETED', counts => { rejected => 0 }, mb => 360, seconds => 60 },
     'odd-200mb'    => { everything => streamed(sub { my ($send) = @_; for (1 .. 200) { $send->(',{"resource":{"resourceType":"Basic","id":"a b","x":"'); $send->('x' x $MB); $send->('"}}') } }),
         code => 'resources-rejected', counts => { retrieved => 201, rejected => 200, written => 1 } },
