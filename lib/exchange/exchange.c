@@ -52,7 +52,8 @@ void p2p_exchange_fail(void *baton, const p2p_error_t *error)
 {
     p2p_exchange_t *x = baton;
 
-    if (!x->error) x->error = p2p_error_copy(x->pool, error);
+    /* Once the lease is lost nothing else matters: the job is another runner's, its Task too. */
+    if (!x->error || error->kind == P2P_E_LOST) x->error = p2p_error_copy(x->pool, error);
     p2p_exchange_kick(x);
 }
 
