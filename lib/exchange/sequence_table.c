@@ -54,6 +54,7 @@ void p2p_keyed_remove(p2p_keyed_table_t *table, apr_uint64_t key)
 {
     p2p_keyed_t **place = place_of(table, key);
 
+    if (!*place) return;
     *place = (*place)->chain;
     table->count--;
 }

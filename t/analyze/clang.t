@@ -19,8 +19,7 @@ push @flags, qw(-std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-
 # What the analyzer takes for a fault since it does not know why it cannot be.
 my @KNOWN = (
     ['lib/exchange/map.c',   qr/Null pointer passed to 1st parameter/,  'a fullUrl with a length is there'],
-    ['lib/exchange/sequence.c', qr/loaded from variable 'deeper'/,         'DEEPER comes with a resource to go to'],
-    ['lib/exchange/sequence.c', qr/loaded from variable 'resource'/,       'a search that stops has a place where it stopped'],
+    ['lib/exchange/sequence_search.c', qr/loaded from variable 'stay'/, 'DEEPER comes with a resource to go to'],
     ['lib/net/http_curl.c',  qr/Use of memory after it is freed/,       'an origin goes with the last transfer that names it'],
     ['t/sandbox/control.c',  qr/loaded from variable 'now'/,            'only what has a version is dumped'],
     ['t/sandbox/load.c',     qr/Access to field 'kept_for'/,            'an entry that was kept is there'],
