@@ -251,7 +251,7 @@ static void grow_idents(sandbox_store_t *store)
 
 static int same(sandbox_str_t a, sandbox_str_t b)
 {
-    return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
 /* Looks for itself among the newest only: an identifier that thousands share ("0") must not cost a walk through all. */
