@@ -19,7 +19,7 @@ static sandbox_str_t key_of(apr_pool_t *pool, sandbox_str_t type, sandbox_str_t 
 
 static int same(sandbox_str_t a, sandbox_str_t b)
 {
-    return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
 static int read_verb(sandbox_op_t *op, sandbox_str_t method)
