@@ -36,19 +36,21 @@ static long peak_kb(void)
     return kb;
 }
 
-/* 200 MB in 200 kB, paused again and again: it comes as it is taken, and memory stays what it was. */
+/* 200 MB in 200 kB (a tenth where it runs under another program, which is slow), paused again and again: it comes as it is taken, and
+ * memory stays what it was. */
 static void test_bomb(void **state)
 {
     call_t call = {.f = *state, .pause_every = 1 << 20};
-    p2p_http_request_t r = request_for(&call, "GET", "bomb/200");
+    int mb = getenv("P2P_TEST_EXEC") ? 20 : 200;
+    p2p_http_request_t r = request_for(&call, "GET", mb == 20 ? "bomb/20" : "bomb/200");
     long before = peak_kb();
 
     r.gzip = 1;
     ask(&call, &r);
     assert_string_equal(call.code, "");
-    assert_int_equal(call.got, 200 << 20);
+    assert_int_equal(call.got, mb << 20);
     assert_int_equal(call.calls_while_paused, 0);
-    assert_true(call.pauses > 150);
+    assert_true(call.pauses > mb * 3 / 4);
     if (!getenv("P2P_SANITIZED") && !getenv("P2P_TEST_EXEC")) assert_true(peak_kb() - before < 4096);
     call = (call_t){.f = *state};
     r.max_bytes = 1 << 20;
@@ -335,8 +337,8 @@ static void test_turns_of_many(void **state)
     shared->most = 0;
     take_turns(&queue, "aaaabbbbccccddddeeeeffffgggghhhhiiiijjjjkkkkllllmmmmnnnnoooopppp", 64, 4, "slow/1");
     assert_int_equal(shared->most, 4);
-    for (int i = 0; i < 16; i++) seen[queue.order[i] - 'a']++;
-    for (int i = 0; i < 16; i++) assert_int_equal(seen[i], 1);
+    /* The first thirteen answers are to the first sixteen requests, whichever of the four under way comes first. */
+    for (int i = 0; i < 13; i++) assert_int_equal(seen[queue.order[i] - 'a']++, 0);
 }
 
 /* Who has connections at work waits for who has none. */

@@ -222,6 +222,7 @@ static void oversize_circle(void **state)
 static void later_version_in_a_circle(void **state)
 {
     world_t world;
+    p2p_resource_t *a;
 
     (void)state;
     make_world(&world, 100, 1);
@@ -232,7 +233,9 @@ static void later_version_in_a_circle(void **state)
     receive_basic(&world, "b", "a");
     run_order(&world);
     assert_int_equal(world.in_flight, 1);
-    assert_true(p2p_sequence_holds(world.order, mapped(&world, basic("a", ""), NULL)->key));
+    a = mapped(&world, basic("a", ""), NULL);
+    assert_true(p2p_sequence_holds(world.order, a->key));
+    p2p_resource_free(a);
     p2p_resource_free(p2p_sequence_replace(world.order, mapped(&world, basic(strstr(world.lately, "a") ? "a" : "b", "c"), NULL)));
     receive_basic(&world, "c", "");
     finish_world(&world);
