@@ -298,7 +298,9 @@ sub test_client_refused {
     my ($x) = @_;
     my $flag = P2P::Httpd::write_file("$server->{dir}/refuse", '', 0600);
     sleep 5;
-    my $job = $x->wait($x->order('completes', "$WORD-patient-refused", "$WORD-target-refused", token => ["$WORD-access-refused"], no_patient => 1)->{path}, seconds => 60 * $SLOW);
+    my $order = $x->order('completes', "$WORD-patient-refused", "$WORD-target-refused", token => ["$WORD-access-refused"], no_patient => 1);
+    is($order->{status}, 202, 'an order is taken') or diag explain($order);
+    my $job = $x->wait($order->{path}, seconds => 60 * $SLOW);
     unlink $flag;
     is($job->{error}{code}, 'target-token-refused', 'the target refuses the client') or diag explain($job);
     ok_clean(encode_json($job), 'the job');

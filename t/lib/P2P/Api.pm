@@ -8,10 +8,11 @@ use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 
+# Each request has a connection of its own: one that is kept may be closed by httpd in the very moment that a POST goes out on it.
 # url as P2P::Httpd tells it; user and password for Basic authentication, or neither.
 sub new {
     my ($class, $url, $user, $password) = @_;
-    my $self = bless { url => $url, http => HTTP::Tiny->new(timeout => 30, max_redirect => 0) }, $class;
+    my $self = bless { url => $url, http => HTTP::Tiny->new(timeout => 30, max_redirect => 0, keep_alive => 0) }, $class;
     $self->{authorization} = 'Basic ' . encode_base64("$user:$password", '') if defined $user;
     return $self;
 }

@@ -102,6 +102,7 @@ sub job { my ($self, $path) = @_; return $self->{api}->get($path)->{json} }
 # Waits until the job at path has ended and returns it; meanwhile => code called at each look.
 sub wait {
     my ($self, $path, %opt) = @_;
+    defined $path or die "no job to wait for: its order was refused\n";
     my $end = time + ($opt{seconds} // $PATIENCE);
     while (1) {
         my $job = $self->job($path);

@@ -37,7 +37,7 @@ sub new {
     my ($class, %opt) = @_;
     my $self = bless { %opt, port => P2P::Httpd::free_port(), owner => $$ }, $class;
     $self->{url} = "http://127.0.0.1:$self->{port}/fhir";
-    $self->{http} = HTTP::Tiny->new(timeout => $PATIENCE, max_redirect => 0);
+    $self->{http} = HTTP::Tiny->new(timeout => $PATIENCE, max_redirect => 0, keep_alive => 0);
     $self->{$_} = "$self->{dir}/$self->{name}.$_" for qw(pidfile log);
     $self->{tokens} = P2P::Httpd::write_file("$self->{dir}/$self->{name}.tokens", "$self->{token}\n", 0600) if defined $self->{token};
     return $self;

@@ -4,6 +4,7 @@ package P2P::Httpd;
 use strict;
 use warnings;
 use Cwd qw(abs_path);
+use Fcntl qw(LOCK_EX LOCK_NB);
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
@@ -37,10 +38,22 @@ sub preload {
 # The user that httpd's children and the runner work as; tests run as root have to give files to it.
 sub user { return $> == 0 ? 'www-data' : scalar getpwuid $> }
 
-# A TCP port of 127.0.0.1 that nobody listens on at the moment.
+my @ports;    # locks on those that this process was given
+
+# A TCP port of 127.0.0.1 that nobody listens on, and that no other test is given while this process lives. It is below those that the system
+# gives to connections.
 sub free_port {
-    my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 0) or die "no free port: $!\n";
-    return $socket->sockport;
+    my $dir = '/tmp/p2p-test-ports';
+    -d $dir or mkdir $dir and chmod 01777, $dir;
+    for (1 .. 1000) {
+        my $port = 10_000 + int rand 20_000;
+        open my $lock, '>', "$dir/$port.$>" or next;
+        flock $lock, LOCK_EX | LOCK_NB or next;
+        IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => $port, ReuseAddr => 1) or next;
+        push @ports, $lock;
+        return $port;
+    }
+    die "no free port below 30,000\n";
 }
 
 sub write_file {
