@@ -21,7 +21,7 @@
 
 typedef enum {
     KIND_TEXT, KIND_FILE, KIND_FILES, KIND_FLAG, KIND_NUMBER, KIND_SIZE, KIND_CHOICE, KIND_AUTH, KIND_SPOOL,
-    KIND_ORIGINS, KIND_MDM
+    KIND_ORIGINS, KIND_MDM, KIND_WORDS
 } kind_t;
 
 /* One directive: where in p2p_config_t its value goes (int, apr_int64_t or const char *, as its kind says)
@@ -71,6 +71,15 @@ static const char *set_origins(cmd_parms *cmd, void *field, int argc, char *cons
 
     for (int i = 0; i < argc; i++) joined = apr_pstrcat(cmd->pool, joined, i ? " " : "", argv[i], NULL);
     *(const char **)field = joined;
+    return NULL;
+}
+
+static const char *set_words(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    apr_array_header_t *words = apr_array_make(cmd->pool, argc, sizeof(const char *));
+
+    for (int i = 0; i < argc; i++) APR_ARRAY_PUSH(words, const char *) = apr_pstrdup(cmd->pool, argv[i]);
+    *(apr_array_header_t **)field = words;
     return NULL;
 }
 
@@ -229,6 +238,7 @@ static const struct {
     [KIND_SPOOL] = { set_spool, 1, 2 },
     [KIND_ORIGINS] = { set_origins, 1, 64 },
     [KIND_MDM] = { set_mdm, 1, 2 },
+    [KIND_WORDS] = { set_words, 1, 64 },
 };
 
 /* NULL where the directive may stand where it does. */
@@ -328,6 +338,12 @@ const command_rec p2p_commands[] = {
     SETTING("P2PRestartWithin", "DAYS", AT(NUMBER, spec.restart_within), RANGE(0, 365)),
     SETTING("P2PKeepJobs", "DAYS", AT(NUMBER, spec.keep_jobs), RANGE(1, 36500)),
     SETTING("P2PBodyLimit", "N", AT(SIZE, spec.body_limit), RANGE(KIB, GIB)),
+    SETTING("P2PAdministrators", "NAME ...", AT(WORDS, administrators)),
+    SETTING("P2PPatientClaim", "NAME | off", AT(TEXT, patient_claim)),
+    SETTING("P2PKeyDir", "DIR", AT(FILE, key_dir)),
+    SETTING("P2PCorsOrigins", "ORIGIN ...", AT(WORDS, cors_origins)),
+    SETTING("P2PRateLimit", "N", AT(NUMBER, rate_limit), RANGE(0, 100000)),
+    SETTING("P2PKeepAudit", "DAYS", AT(NUMBER, spec.keep_audit), RANGE(1, 36500)),
     AP_INIT_RAW_ARGS("SetHandler", see_handler, NULL, OR_FILEINFO, "p2p: the routes of mod_p2p appear here"),
     { .name = NULL }
 };
@@ -341,6 +357,9 @@ void *p2p_config_create(apr_pool_t *p, server_rec *s)
     if (!config->spec.spool_dir) config->spec.spool_dir = P2P_STATE_DIR;
     config->runner = P2P_RUNNER_PATH;
     config->key_files = apr_array_make(p, 1, sizeof(const char *));
+    config->administrators = apr_array_make(p, 1, sizeof(const char *));
+    config->cors_origins = apr_array_make(p, 1, sizeof(const char *));
+    config->patient_claim = "patient";
     config->places = apr_hash_make(p);
     return config;
 }
@@ -372,6 +391,16 @@ void *p2p_dir_merge(apr_pool_t *p, void *base, void *add)
 p2p_config_t *p2p_config(const server_rec *s)
 {
     return ap_get_module_config(s->module_config, &p2p_module);
+}
+
+p2p_state_t *p2p_state(request_rec *r)
+{
+    p2p_state_t *state = ap_get_module_config(r->request_config, &p2p_module);
+
+    if (state) return state;
+    state = apr_pcalloc(r->pool, sizeof *state);
+    ap_set_module_config(r->request_config, &p2p_module, state);
+    return state;
 }
 
 const p2p_dir_t *p2p_dir(const request_rec *r)

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "body.h"
+#include "caller.h"
 #include "dbd.h"
 #include "handlers.h"
 #include "job_reply.h"
@@ -46,13 +47,8 @@ static p2p_error_t *enqueue(p2p_db_t *db, request_rec *r, void *baton)
     }
     p2p_job_order_read(r->pool, order->doc, server, &work, order->errors);
     if (order->errors->nelts) return NULL;
-    return p2p_job_enqueue_once(db, r->pool, spec->keyring, spec->target, server, &work, p2p_client(r), order->key, &order->job,
+    return p2p_job_enqueue_once(db, r->pool, spec->keyring, spec->target, server, &work, p2p_caller(r)->client, order->key, &order->job,
                                 &order->again);
-}
-
-const char *p2p_client(const request_rec *r)
-{
-    return r->user ? r->user : "";
 }
 
 const char *p2p_job_path(request_rec *r, const p2p_job_t *job)
@@ -118,7 +114,7 @@ static p2p_error_t *read_job(p2p_db_t *db, request_rec *r, void *baton)
 {
     read_t *read = baton;
 
-    return p2p_job_find(db, r->pool, p2p_client(r), read->server_id, read->id, &read->job);
+    return p2p_job_find(db, r->pool, p2p_caller(r)->client, read->server_id, read->id, &read->job);
 }
 
 int p2p_handle_job(request_rec *r, const p2p_match_t *match)

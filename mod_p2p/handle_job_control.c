@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "body.h"
+#include "caller.h"
 #include "dbd.h"
 #include "handlers.h"
 #include "job_reply.h"
@@ -34,12 +35,12 @@ static p2p_error_t *read_list(p2p_db_t *db, request_rec *r, void *baton)
     p2p_oidc_server_t *server;
 
     P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, list->server_id, &server));
-    return p2p_job_list(db, r->pool, p2p_client(r), list->server_id, list->status, list->before, PAGE_JOBS + 1, &list->jobs);
+    return p2p_job_list(db, r->pool, p2p_caller(r)->client, list->server_id, list->status, list->before, PAGE_JOBS + 1, &list->jobs);
 }
 
 static const char *scope_of(request_rec *r, const list_t *list)
 {
-    return apr_psprintf(r->pool, "jobs %" APR_INT64_T_FMT " %s %s", list->server_id, list->status_name, p2p_client(r));
+    return apr_psprintf(r->pool, "jobs %" APR_INT64_T_FMT " %s %s", list->server_id, list->status_name, p2p_caller(r)->client);
 }
 
 static int read_query(request_rec *r, list_t *list)
@@ -131,7 +132,7 @@ static void look_at_condition(request_rec *r, change_t *change)
 
 static p2p_error_t *find(p2p_db_t *db, request_rec *r, change_t *change)
 {
-    P2P_TRY(p2p_job_find(db, r->pool, p2p_client(r), change->server_id, change->id, &change->job));
+    P2P_TRY(p2p_job_find(db, r->pool, p2p_caller(r)->client, change->server_id, change->id, &change->job));
     look_at_condition(r, change);
     return NULL;
 }

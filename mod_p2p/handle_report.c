@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/uri.h"
+#include "caller.h"
 #include "dbd.h"
 #include "handlers.h"
 #include "job_reply.h"
@@ -57,7 +58,7 @@ static p2p_error_t *read_report(p2p_db_t *db, request_rec *r, void *baton)
 {
     report_t *report = baton;
 
-    P2P_TRY(p2p_job_find(db, r->pool, p2p_client(r), report->server_id, report->job_id, &report->job));
+    P2P_TRY(p2p_job_find(db, r->pool, p2p_caller(r)->client, report->server_id, report->job_id, &report->job));
     P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, report->server_id, &report->server));
     return p2p_job_report(db, r->pool, p2p_config(r->server)->spec.keyring, report->job_id,
                           &report->at, PAGE_ROWS + 1, &report->rows);

@@ -8,9 +8,6 @@
 #include "base/error.h"
 #include "model/job.h"
 
-/* Whose jobs this request is about: who asks, "" where nobody has to say. */
-const char *p2p_client(const request_rec *r);
-
 /* The absolute path of a job, as the caller reaches it. */
 const char *p2p_job_path(request_rec *r, const p2p_job_t *job);
 

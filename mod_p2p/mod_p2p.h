@@ -23,6 +23,11 @@ typedef struct p2p_config_t {
     const char *cert_file, *key_file; /* P2PTargetAuth certificate */
     apr_array_header_t *key_files; /* P2PSecretKeyFile: const char * */
     const char *runner;            /* P2PRunner */
+    apr_array_header_t *administrators; /* P2PAdministrators: const char *, names as httpd's own authentication tells them */
+    const char *patient_claim;     /* P2PPatientClaim: "off" for none */
+    const char *key_dir;           /* P2PKeyDir; NULL: no key files */
+    apr_array_header_t *cors_origins; /* P2PCorsOrigins: const char * */
+    int rate_limit;                /* P2PRateLimit: requests a second of one client; 0: any number */
     apr_hash_t *places;            /* directive to the ap_directive_t where it stands */
     int handler_used;              /* SetHandler p2p stands somewhere */
     p2p_supervisor_t *supervisor;  /* NULL unless this process is the parent of runners, or its child */
@@ -34,6 +39,15 @@ typedef struct p2p_dir_t {
     int enabled;        /* and it says p2p */
     const char *prefix; /* path of the Location, "" for a whole server; never ends in a slash */
 } p2p_dir_t;
+
+/* What the files of the module keep of one request; each part belongs to one of them. */
+typedef struct p2p_state_t {
+    struct p2p_problem_t *problem; /* problem.c */
+    struct p2p_caller_t *caller;   /* caller.c */
+} p2p_state_t;
+
+/* The request's own, made when first asked for. */
+p2p_state_t *p2p_state(request_rec *r);
 
 /* The settings, the same record whichever server s is. */
 p2p_config_t *p2p_config(const server_rec *s);

@@ -16,7 +16,7 @@ APLOG_USE_MODULE(p2p);
 
 #define FILTER "P2P_PROBLEM"
 
-typedef struct problem_t {
+typedef struct p2p_problem_t {
     int status;
     const char *code, *detail;
     const apr_array_header_t *errors; /* of p2p_field_error_t, or NULL */
@@ -63,18 +63,15 @@ int p2p_problem(request_rec *r, int status, const char *code, const char *detail
     problem->status = status;
     problem->code = code ? code : known_problem(status)->code;
     problem->detail = detail ? detail : known_problem(status)->detail;
-    ap_set_module_config(r->request_config, &p2p_module, problem);
+    p2p_state(r)->problem = problem;
     return status;
 }
 
 int p2p_problem_fields(request_rec *r, const apr_array_header_t *errors)
 {
-    problem_t *problem;
-
     p2p_problem(r, HTTP_UNPROCESSABLE_ENTITY, "invalid-fields",
                 "The body breaks the rules listed in errors.");
-    problem = ap_get_module_config(r->request_config, &p2p_module);
-    problem->errors = errors;
+    p2p_state(r)->problem->errors = errors;
     return HTTP_UNPROCESSABLE_ENTITY;
 }
 
@@ -123,7 +120,7 @@ static void add_fields(json_object *doc, const apr_array_header_t *errors)
 
 static const char *print_problem(request_rec *r, apr_size_t *len)
 {
-    const problem_t *problem = ap_get_module_config(r->request_config, &p2p_module);
+    const problem_t *problem = p2p_state(r)->problem;
     json_object *doc = p2p_json_own(r->pool, json_object_new_object());
 
     if (!problem || problem->status != r->status) problem = known_problem(r->status);

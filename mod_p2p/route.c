@@ -7,6 +7,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "caller.h"
 #include "handlers.h"
 #include "mod_p2p.h"
 #include "problem.h"
@@ -14,18 +15,19 @@
 
 static const struct {
     const char *pattern;
-    int method; /* M_GET stands for HEAD as well */
+    int method;      /* M_GET stands for HEAD as well */
+    p2p_role_t role; /* the least that opens it */
     p2p_handler_fn handle;
 } routes[] = {
-    { "/api/oidc_servers", M_GET, p2p_handle_oidc_servers },
-    { "/api/oidc_servers/{id}", M_GET, p2p_handle_oidc_server },
-    { "/api/oidc_servers/{id}/batch_job", M_GET, p2p_handle_jobs },
-    { "/api/oidc_servers/{id}/batch_job", M_POST, p2p_handle_job_post },
-    { "/api/oidc_servers/{id}/batch_job/{id}", M_GET, p2p_handle_job },
-    { "/api/oidc_servers/{id}/batch_job/{id}", M_DELETE, p2p_handle_job_stop },
-    { "/api/oidc_servers/{id}/batch_job/{id}/restart", M_POST, p2p_handle_job_restart },
-    { "/api/oidc_servers/{id}/batch_job/{id}/report", M_GET, p2p_handle_report },
-    { "/health", M_GET, p2p_handle_health },
+    { "/api/oidc_servers", M_GET, P2P_ROLE_PORTAL, p2p_handle_oidc_servers },
+    { "/api/oidc_servers/{id}", M_GET, P2P_ROLE_PORTAL, p2p_handle_oidc_server },
+    { "/api/oidc_servers/{id}/batch_job", M_GET, P2P_ROLE_PORTAL, p2p_handle_jobs },
+    { "/api/oidc_servers/{id}/batch_job", M_POST, P2P_ROLE_PORTAL, p2p_handle_job_post },
+    { "/api/oidc_servers/{id}/batch_job/{id}", M_GET, P2P_ROLE_PORTAL, p2p_handle_job },
+    { "/api/oidc_servers/{id}/batch_job/{id}", M_DELETE, P2P_ROLE_PORTAL, p2p_handle_job_stop },
+    { "/api/oidc_servers/{id}/batch_job/{id}/restart", M_POST, P2P_ROLE_PORTAL, p2p_handle_job_restart },
+    { "/api/oidc_servers/{id}/batch_job/{id}/report", M_GET, P2P_ROLE_PORTAL, p2p_handle_report },
+    { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health },
 };
 
 #define ROUTES (sizeof routes / sizeof *routes)
@@ -72,7 +74,7 @@ static const char *path_of(const request_rec *r)
 /* Adds the method of a route to what its path allows. */
 static const char *allow_more(apr_pool_t *p, const char *allow, int method)
 {
-    const char *name = method == M_GET ? "GET, HEAD" : method == M_DELETE ? "DELETE" : "POST";
+    const char *name = method == M_GET ? "GET, HEAD" : ap_method_name_of(p, method);
 
     return allow ? apr_pstrcat(p, allow, ", ", name, NULL) : name;
 }
@@ -90,6 +92,13 @@ static int refuse(request_rec *r, const char *allow)
     return p2p_problem(r, HTTP_METHOD_NOT_ALLOWED, NULL, NULL);
 }
 
+/* httpd's Require has let the caller in; the table has the last word all the same. */
+static int call(request_rec *r, unsigned route, const p2p_match_t *match)
+{
+    if (p2p_caller(r)->role < routes[route].role) return p2p_problem(r, HTTP_FORBIDDEN, NULL, NULL);
+    return routes[route].handle(r, match);
+}
+
 int p2p_route_handle(request_rec *r)
 {
     p2p_match_t match = { { 0 } };
@@ -99,7 +108,7 @@ int p2p_route_handle(request_rec *r)
     path = path_of(r);
     for (unsigned i = 0; path && i < ROUTES; i++) {
         if (!p2p_route_fits(routes[i].pattern, path, &match)) continue;
-        if (routes[i].method == r->method_number) return routes[i].handle(r, &match);
+        if (routes[i].method == r->method_number) return call(r, i, &match);
         allow = allow_more(r->pool, allow, routes[i].method);
     }
     return refuse(r, allow);

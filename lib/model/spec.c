@@ -34,6 +34,7 @@ static const member_t members[] = {
     MEMBER("mdmType", TEXT, mdm_type),
     MEMBER("retryFor", NUMBER, retry_for),
     MEMBER("keepJobs", NUMBER, keep_jobs),
+    MEMBER("keepAudit", NUMBER, keep_audit),
     MEMBER("restartWithin", NUMBER, restart_within),
     MEMBER("bundleSize", NUMBER, bundle_size),
     MEMBER("bundleBytes", BIG, bundle_bytes),
@@ -69,6 +70,7 @@ p2p_spec_t *p2p_spec_make(apr_pool_t *p)
     spec->origins = "";
     spec->retry_for = 3600;
     spec->keep_jobs = 90;
+    spec->keep_audit = 2190;
     spec->restart_within = 7;
     spec->bundle_size = 100;
     spec->bundle_bytes = 8 << 20;

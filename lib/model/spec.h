@@ -26,6 +26,7 @@ typedef struct p2p_spec_t {
     const char *mdm_system, *mdm_type;     /* P2PMdmIdentifier; mdm_type is "SYSTEM|CODE" or a bare code */
     int retry_for;                         /* P2PRetryFor: seconds that trouble which may pass may last, 3600 */
     int keep_jobs;                         /* P2PKeepJobs: days, 90 */
+    int keep_audit;                        /* P2PKeepAudit: days, 2190 */
     int restart_within;                    /* P2PRestartWithin: days that a FAILED or STOPPED job keeps its refresh token, 7 */
     int bundle_size;                       /* P2PBundleSize: resources in a Bundle, 100 */
     apr_int64_t bundle_bytes;              /* P2PBundleBytes: 8 MiB */

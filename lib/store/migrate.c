@@ -115,7 +115,35 @@ static const char *const schema_2[] = {
     NULL,
 };
 
-static const char *const *const steps[P2P_SCHEMA] = {schema_1, schema_2};
+/* Schema 3: administration. */
+static const char *const schema_3[] = {
+    /* Who did what, from where, with what outcome. Rows are never changed; retention removes old ones. object: "oidc_server/3",
+     * "batch_job/17". */
+    "CREATE TABLE p2p_audit (id BIGINT NOT NULL PRIMARY KEY, time" NUMBER_COLUMN ", client" TEXT_COLUMN ", role" TEXT_COLUMN
+    ", address" TEXT_COLUMN ", action" TEXT_COLUMN ", object" TEXT_COLUMN ", status" NUMBER_COLUMN ", code" TEXT_COLUMN ")",
+    "CREATE INDEX p2p_audit_object ON p2p_audit (object, id)",
+    "CREATE INDEX p2p_audit_time ON p2p_audit (time)",
+
+    /* What an issuer publishes, as a runner fetched it. asked: when its keys were last fetched or asked for. */
+    "CREATE TABLE p2p_jwks (issuer TEXT NOT NULL PRIMARY KEY, document" TEXT_COLUMN ", introspection_endpoint" TEXT_COLUMN
+    ", fetched" NUMBER_COLUMN ", asked" NUMBER_COLUMN ", fault" TEXT_COLUMN ", version" NUMBER_COLUMN ")",
+
+    /* The keys of keyed hashes, sealed: the first (number 0) makes them, all find them. They outlive the sealing keys. */
+    "CREATE TABLE p2p_hash_key (number BIGINT NOT NULL PRIMARY KEY, value" TEXT_COLUMN ")",
+
+    /* subject: what a job other than an exchange is about; result: what came of it, as JSON. patient_hash: keyed hash of the target
+     * patient. */
+    "ALTER TABLE p2p_job ADD COLUMN subject" TEXT_COLUMN,
+    "ALTER TABLE p2p_job ADD COLUMN result" TEXT_COLUMN,
+    "ALTER TABLE p2p_job ADD COLUMN patient_hash" TEXT_COLUMN,
+    "CREATE INDEX p2p_job_patient ON p2p_job (oidc_server_id, client, patient_hash, id) WHERE patient_hash <> ''",
+    "CREATE INDEX p2p_job_status ON p2p_job (status, id)",
+
+    "UPDATE p2p_schema SET version = 3 WHERE id = 1",
+    NULL,
+};
+
+static const char *const *const steps[P2P_SCHEMA] = {schema_1, schema_2, schema_3};
 
 /* *version is 0 where there is no schema. */
 static p2p_error_t *read_version(p2p_db_t *db, apr_pool_t *p, int *version)

@@ -12,7 +12,7 @@ use P2P::Source;
 use Test::More;
 
 # Values that the installation decides, or that have no default: a commented line of p2p.conf is an example there.
-my %EXAMPLE = map { $_ => 1 } qw(P2PCAFile P2PRunner P2PSpool P2POrigins P2PMdmIdentifier);
+my %EXAMPLE = map { $_ => 1 } qw(P2PCAFile P2PRunner P2PSpool P2POrigins P2PMdmIdentifier P2PAdministrators P2PKeyDir P2PCorsOrigins);
 
 sub text { my ($path) = @_; return join "\n", lines_of($path), '' }
 

@@ -77,7 +77,7 @@ sub read_file {
 #   target => URL of the target (http://127.0.0.1:9/fhir, where nobody answers)
 #   directives => { P2PRunners => 1, P2PTarget => undef }   replaces or (undef) removes lines of the main server
 #   main => [lines], vhost => [lines]                       further lines
-#   users => { portal => 'password' }   closes every route but /health with Basic authentication (undef: all is open)
+#   users => { portal => 'password' }   (one called admin is an administrator) closes every route but /health with Basic authentication (undef: all is open)
 #   tls => 1                            serves https with a certificate made on the spot
 #   prefix => '/p2p'                    SetHandler p2p stands in <Location /p2p> (the whole virtual host)
 #   modules => ['headers']              further modules of httpd
@@ -138,6 +138,7 @@ sub directive_lines {
         P2PSecretKeyFile => $self->{key_file},
         P2PRunner        => runner(),
         P2PRunners       => 0,
+        P2PAdministrators => 'admin',
         P2PRetryFor      => 8,
         P2PSpool         => "$self->{dir}/spool 64M",
         DBDriver         => $self->{db}{driver},
