@@ -31,6 +31,7 @@ typedef struct p2p_config_t {
     apr_hash_t *places;            /* directive to the ap_directive_t where it stands */
     int handler_used;              /* SetHandler p2p stands somewhere */
     p2p_supervisor_t *supervisor;  /* NULL unless this process is the parent of runners, or its child */
+    struct p2p_shared_t *shared;   /* NULL where there is none */
 } p2p_config_t;
 
 /* What a server or Location says about SetHandler. */
