@@ -6,12 +6,12 @@
 #include <apr_strings.h>
 #include "store/grant_store.h"
 
-/* The keyed hash that leads from a refresh token to its grant. */
-const char *p2p_grant_alias(apr_pool_t *p, const p2p_keyring_t *keyring, int key, apr_int64_t server_id,
+/* The keyed hash, with one of the keys of store/hash_keys.h, that leads from a refresh token to its grant. */
+const char *p2p_grant_alias(apr_pool_t *p, const p2p_keyring_t *hashes, int key, apr_int64_t server_id,
                             const char *refresh_token);
 
 /* The grant that this refresh token, current or older, belongs to; *id is 0 where it was never seen. */
-p2p_error_t *p2p_grant_find(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t server_id,
+p2p_error_t *p2p_grant_find(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *hashes, apr_int64_t server_id,
                             const char *refresh_token, apr_int64_t *id);
 
 /* Inserts a grant of a known id. */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include "store/grant_private.h"
+#include "store/hash_keys.h"
 #include "store/sealed.h"
 
 #define TABLE "p2p_grant"
@@ -31,23 +32,23 @@ p2p_error_t *p2p_grant_get(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *key
     return NULL;
 }
 
-const char *p2p_grant_alias(apr_pool_t *p, const p2p_keyring_t *keyring, int key, apr_int64_t server_id,
+const char *p2p_grant_alias(apr_pool_t *p, const p2p_keyring_t *hashes, int key, apr_int64_t server_id,
                             const char *refresh_token)
 {
     /* The same text from two authorization servers is two tokens. */
-    return p2p_keyed_hash(p, keyring, key, "refresh-token",
+    return p2p_keyed_hash(p, hashes, key, "refresh-token",
                           apr_psprintf(p, "%" APR_INT64_T_FMT " %s", server_id, refresh_token));
 }
 
-p2p_error_t *p2p_grant_find(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t server_id,
+p2p_error_t *p2p_grant_find(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *hashes, apr_int64_t server_id,
                             const char *refresh_token, apr_int64_t *id)
 {
     p2p_rows_t rows;
 
     *id = 0;
-    for (int key = 0; *refresh_token && !*id && key < p2p_keyring_count(keyring); key++) {
+    for (int key = 0; *refresh_token && !*id && key < p2p_keyring_count(hashes); key++) {
         P2P_TRY(p2p_db_select(db, p, P2P_SQL_ALIAS_GET, &rows,
-                              p2p_grant_alias(p, keyring, key, server_id, refresh_token)));
+                              p2p_grant_alias(p, hashes, key, server_id, refresh_token)));
         if (rows.count) *id = p2p_rows_int(&rows, 0, 0);
     }
     return NULL;
@@ -82,6 +83,7 @@ p2p_error_t *p2p_grant_begin_refresh(p2p_db_t *db, apr_pool_t *p, apr_int64_t gr
 
 typedef struct refresh_t {
     const p2p_keyring_t *keyring;
+    p2p_keyring_t *hashes;
     apr_int64_t grant_id;
     const char *owner, *access_token, *refresh_token;
     apr_time_t access_expires;
@@ -94,7 +96,7 @@ static p2p_error_t *remember(p2p_db_t *db, apr_pool_t *p, const refresh_t *refre
     if (!*refresh->refresh_token) return NULL;
     P2P_TRY(p2p_grant_get(db, p, refresh->keyring, refresh->grant_id, &grant));
     return p2p_db_exec(db, p, P2P_SQL_ALIAS_INSERT, NULL,
-                       p2p_grant_alias(p, refresh->keyring, 0, grant->oidc_server_id, refresh->refresh_token),
+                       p2p_grant_alias(p, refresh->hashes, 0, grant->oidc_server_id, refresh->refresh_token),
                        refresh->grant_id);
 }
 
@@ -125,8 +127,9 @@ p2p_error_t *p2p_grant_end_refresh(p2p_db_t *db, apr_pool_t *p, const p2p_keyrin
                                    const char *owner, const char *access_token, apr_time_t access_expires,
                                    const char *refresh_token)
 {
-    refresh_t refresh = {keyring, grant_id, owner, access_token, refresh_token, access_expires};
+    refresh_t refresh = {keyring, NULL, grant_id, owner, access_token, refresh_token, access_expires};
 
+    P2P_TRY(p2p_hash_keys(db, p, keyring, &refresh.hashes));
     return p2p_db_transaction(db, p, store_refresh, &refresh);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "store/grant_private.h"
+#include "store/hash_keys.h"
 #include "store/job_private.h"
 #include "store/sealed.h"
 
@@ -25,7 +26,7 @@ typedef struct enqueue_t {
 const char *p2p_job_source_hash(apr_pool_t *p, const p2p_job_member_t *member, int key)
 {
     if (!*member->source_patient) return "";
-    return p2p_keyed_hash(p, member->keyring, key, "source-patient",
+    return p2p_keyed_hash(p, member->hashes, key, "source-patient",
                           apr_psprintf(p, "%" APR_INT64_T_FMT " %s", member->server_id, member->source_patient));
 }
 
@@ -36,7 +37,7 @@ static p2p_error_t *check_binding(p2p_db_t *db, apr_pool_t *p, const p2p_job_mem
     const char *bound;
 
     *found = 0;
-    for (int key = 0; !*found && key < p2p_keyring_count(m->keyring); key++) {
+    for (int key = 0; !*found && key < p2p_keyring_count(m->hashes); key++) {
         P2P_TRY(p2p_db_select(db, p, P2P_SQL_BINDING_GET, &rows, m->target, m->server_id, p2p_job_source_hash(p, m, key)));
         *found = rows.count;
     }
@@ -64,7 +65,7 @@ p2p_error_t *p2p_job_check_running(p2p_db_t *db, apr_pool_t *p, const p2p_job_me
 {
     p2p_rows_t rows;
 
-    for (int key = 0; key < p2p_keyring_count(m->keyring); key++) {
+    for (int key = 0; key < p2p_keyring_count(m->hashes); key++) {
         P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_ACTIVE, &rows, m->target, m->server_id, p2p_job_source_hash(p, m, key)));
         if (!rows.count) continue;
         *running = p2p_job_from_row(p, &rows, 0);
@@ -91,19 +92,19 @@ static p2p_error_t *join_grant(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t 
     return p2p_grant_set_access(db, p, keyring, id, access_token);
 }
 
-p2p_error_t *p2p_job_take_grant(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t server_id,
-                                const char *access_token, const char *refresh_token, apr_int64_t *grant_id)
+p2p_error_t *p2p_job_take_grant(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_keyring_t *hashes,
+                                apr_int64_t server_id, const char *access_token, const char *refresh_token, apr_int64_t *grant_id)
 {
     p2p_grant_t grant = {.id = *grant_id, .oidc_server_id = server_id, .kind = "refresh-token",
                          .access_token = access_token, .refresh_token = refresh_token};
     apr_int64_t known = 0;
     int changed = 1;
 
-    P2P_TRY(p2p_grant_find(db, p, keyring, server_id, refresh_token, &known));
+    P2P_TRY(p2p_grant_find(db, p, hashes, server_id, refresh_token, &known));
     if (!known && *refresh_token) {
-        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_ALIAS_INSERT, &changed, p2p_grant_alias(p, keyring, 0, server_id, refresh_token), *grant_id));
+        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_ALIAS_INSERT, &changed, p2p_grant_alias(p, hashes, 0, server_id, refresh_token), *grant_id));
         /* Another job with the same token was faster. */
-        if (!changed) P2P_TRY(p2p_grant_find(db, p, keyring, server_id, refresh_token, &known));
+        if (!changed) P2P_TRY(p2p_grant_find(db, p, hashes, server_id, refresh_token, &known));
     }
     if (!known) return p2p_grant_create(db, p, keyring, &grant);
     *grant_id = known;
@@ -118,13 +119,13 @@ static const char *order_hash(apr_pool_t *p, const enqueue_t *e, int key)
     const p2p_job_order_t *order = e->order;
     const char *text = apr_pstrcat(p, order->source_patient, "\n", order->target_patient, "\n", order->organization, NULL);
 
-    return p2p_keyed_hash(p, e->member.keyring, key, "idempotency-order",
+    return p2p_keyed_hash(p, e->member.hashes, key, "idempotency-order",
                           apr_pstrcat(p, text, "\n", apr_array_pstrcat(p, order->urls, '\n'), NULL));
 }
 
 static const char *key_hash(apr_pool_t *p, const enqueue_t *e, int key)
 {
-    return p2p_keyed_hash(p, e->member.keyring, key, "idempotency-key", e->key);
+    return p2p_keyed_hash(p, e->member.hashes, key, "idempotency-key", e->key);
 }
 
 /* Sets *e->job, and e->again, where the key has its job. */
@@ -132,7 +133,7 @@ static p2p_error_t *look_for_key(p2p_db_t *db, apr_pool_t *p, enqueue_t *e)
 {
     p2p_rows_t rows;
 
-    for (int key = 0; key < p2p_keyring_count(e->member.keyring); key++) {
+    for (int key = 0; key < p2p_keyring_count(e->member.hashes); key++) {
         P2P_TRY(p2p_db_select(db, p, P2P_SQL_IDEMPOTENCY_GET, &rows, e->client, e->server->pid, key_hash(p, e, key)));
         if (!rows.count) continue;
         e->again = 1;
@@ -190,7 +191,8 @@ static p2p_error_t *enqueue(p2p_db_t *db, apr_pool_t *p, void *baton)
         P2P_TRY(p2p_job_bind(db, p, &e->member));
         P2P_TRY(p2p_job_check_running(db, p, &e->member, e->job));
     }
-    P2P_TRY(p2p_job_take_grant(db, p, e->member.keyring, e->server->pid, e->order->access_token, e->order->refresh_token, &e->grant_id));
+    P2P_TRY(p2p_job_take_grant(db, p, e->member.keyring, e->member.hashes, e->server->pid, e->order->access_token, e->order->refresh_token,
+                               &e->grant_id));
     P2P_TRY(insert_job(db, p, e));
     for (int i = 0; i < urls->nelts; i++) {
         P2P_TRY(p2p_job_insert_request(db, p, e->member.keyring, e->job_id, i, P2P_REQUEST_PAGES,
@@ -218,9 +220,10 @@ p2p_error_t *p2p_job_bind_patient(p2p_db_t *db, apr_pool_t *p, const p2p_keyring
                                   const char *owner, const p2p_oidc_server_t *server, const p2p_job_order_t *order)
 {
     p2p_job_t *running = NULL;
-    enqueue_t e = {.member = {keyring, job->target, server->pid, order->source_patient, order->target_patient, 0},
+    enqueue_t e = {.member = {keyring, NULL, job->target, server->pid, order->source_patient, order->target_patient, 0},
                    .server = server, .order = order, .client = owner, .job_id = job->id, .epoch = job->epoch, .job = &running};
 
+    P2P_TRY(p2p_hash_keys(db, p, keyring, &e.member.hashes));
     P2P_TRY(p2p_db_next_id(db, p, "binding", &e.member.binding_id));
     return p2p_db_transaction(db, p, bind_late, &e);
 }
@@ -229,10 +232,11 @@ p2p_error_t *p2p_job_enqueue_once(p2p_db_t *db, apr_pool_t *p, const p2p_keyring
                                   const p2p_oidc_server_t *server, const p2p_job_order_t *order, const char *client,
                                   const char *key, p2p_job_t **job, int *again)
 {
-    enqueue_t e = {.member = {keyring, target, server->pid, order->source_patient, order->target_patient, 0},
+    enqueue_t e = {.member = {keyring, NULL, target, server->pid, order->source_patient, order->target_patient, 0},
                    .server = server, .order = order, .client = client, .key = key, .job = job};
 
     *job = NULL;
+    P2P_TRY(p2p_hash_keys(db, p, keyring, &e.member.hashes));
     P2P_TRY(p2p_uuid4(p, &e.uuid));
     /* Outside the transaction, so that counters are not what requests queue up for. */
     P2P_TRY(p2p_db_next_id(db, p, "binding", &e.member.binding_id));

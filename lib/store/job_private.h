@@ -29,6 +29,7 @@ p2p_error_t *p2p_part_from_row(apr_pool_t *p, const p2p_keyring_t *keyring, apr_
 /* A member at a source and at the target. */
 typedef struct p2p_job_member_t {
     const p2p_keyring_t *keyring;
+    p2p_keyring_t *hashes;     /* of store/hash_keys.h */
     const char *target;        /* URL */
     apr_int64_t server_id;
     const char *source_patient, *target_patient;
@@ -46,8 +47,8 @@ p2p_error_t *p2p_job_check_running(p2p_db_t *db, apr_pool_t *p, const p2p_job_me
 
 /* The grant that these tokens belong to, held until the end of the transaction: one that was there, or a new one of the id *grant_id.
  * Errors: P2P_E_INVALID "grant-ended". */
-p2p_error_t *p2p_job_take_grant(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t server_id,
-                                const char *access_token, const char *refresh_token, apr_int64_t *grant_id);
+p2p_error_t *p2p_job_take_grant(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_keyring_t *hashes,
+                                apr_int64_t server_id, const char *access_token, const char *refresh_token, apr_int64_t *grant_id);
 
 /* Adds to a job's counts, inside a transaction that holds its row. */
 p2p_error_t *p2p_job_add_counts(p2p_db_t *db, apr_pool_t *p, apr_int64_t job_id, const p2p_job_counts_t *sum);

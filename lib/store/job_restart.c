@@ -5,6 +5,7 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "store/grant_private.h"
+#include "store/hash_keys.h"
 #include "store/job_private.h"
 #include "store/sealed.h"
 
@@ -12,6 +13,7 @@
 
 typedef struct restart_t {
     const p2p_keyring_t *keyring;
+    p2p_keyring_t *hashes;
     const p2p_job_restart_t *how;
     p2p_job_t **job;
     apr_int64_t grant_id, binding_id; /* taken beforehand */
@@ -41,7 +43,8 @@ static p2p_error_t *check(p2p_db_t *db, apr_pool_t *p, const restart_t *r)
 static p2p_error_t *check_member(p2p_db_t *db, apr_pool_t *p, const restart_t *r)
 {
     const p2p_job_t *job = *r->job;
-    p2p_job_member_t member = {.keyring = r->keyring, .target = job->target, .server_id = job->oidc_server_id, .binding_id = r->binding_id};
+    p2p_job_member_t member = {.keyring = r->keyring, .hashes = r->hashes, .target = job->target, .server_id = job->oidc_server_id,
+                               .binding_id = r->binding_id};
     p2p_job_t *running = NULL;
     p2p_error_t *error;
     p2p_rows_t rows;
@@ -67,7 +70,7 @@ static p2p_error_t *take_tokens(p2p_db_t *db, apr_pool_t *p, const restart_t *r,
     P2P_TRY(p2p_grant_get(db, p, r->keyring, job->grant_id, &grant));
     *grant_id = r->grant_id;
     if (*how->refresh_token || (grant->ended && *how->access_token))
-        return p2p_job_take_grant(db, p, r->keyring, job->oidc_server_id, how->access_token, how->refresh_token, grant_id);
+        return p2p_job_take_grant(db, p, r->keyring, r->hashes, job->oidc_server_id, how->access_token, how->refresh_token, grant_id);
     *grant_id = job->grant_id;
     if (grant->ended)
         return p2p_error_make(p, P2P_E_INVALID, "grant-ended",
@@ -148,6 +151,7 @@ p2p_error_t *p2p_job_restart(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *k
     p2p_error_t *error;
 
     P2P_TRY(check(db, p, &r));
+    P2P_TRY(p2p_hash_keys(db, p, keyring, &r.hashes));
     P2P_TRY(p2p_db_next_id(db, p, "grant", &r.grant_id));
     P2P_TRY(p2p_db_next_id(db, p, "binding", &r.binding_id));
     error = p2p_db_transaction(db, p, restart, &r);

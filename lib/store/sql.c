@@ -67,6 +67,10 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_SCHEMA_VERSION] = {"p2p_schema_version", "SELECT version FROM p2p_schema WHERE id = 1", "", 1},
     [P2P_SQL_RUNNER_ALIVE] = {"p2p_runner_alive",
         "SELECT COUNT(*) FROM p2p_runner WHERE lease_until > {now}", "", 1},
+    [P2P_SQL_HASH_KEY_LIST] = {"p2p_hash_key_list", "SELECT number, value FROM p2p_hash_key ORDER BY number", "", 2},
+    [P2P_SQL_HASH_KEY_INSERT] = {"p2p_hash_key_insert",
+        "INSERT INTO p2p_hash_key (number, value) VALUES (%lld, %s) ON CONFLICT (number) DO NOTHING", "is", 0},
+    [P2P_SQL_HASH_KEY_EARLIER] = {"p2p_hash_key_earlier", "SELECT COUNT(*) FROM p2p_counter WHERE name = 'binding'", "", 1},
 
     [P2P_SQL_SERVER_LIST] = {"p2p_server_list",
         "SELECT pid, name FROM p2p_oidc_server WHERE archived = 0 ORDER BY pid", "", 2},
