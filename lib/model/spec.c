@@ -6,7 +6,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
-typedef enum { TEXT, NUMBER, BIG, FLAG, AUTH, KEYS } kind_t;
+typedef enum { TEXT, NUMBER, BIG, FLAG, AUTH, KEYS, TRUSTS } kind_t;
 
 typedef struct member_t {
     const char *name;
@@ -49,6 +49,7 @@ static const member_t members[] = {
     MEMBER("spoolDir", TEXT, spool_dir),
     MEMBER("spoolBytes", BIG, spool_bytes),
     MEMBER("bodyLimit", BIG, body_limit),
+    MEMBER("trust", TRUSTS, trusts),
     MEMBER("runners", NUMBER, runners),
     MEMBER("instance", TEXT, instance),
     MEMBER("slot", NUMBER, slot),
@@ -67,6 +68,7 @@ p2p_spec_t *p2p_spec_make(apr_pool_t *p)
     p2p_spec_t *spec = apr_pcalloc(p, sizeof *spec);
 
     spec->keyring = p2p_keyring_make(p);
+    spec->trusts = apr_array_make(p, 2, sizeof(p2p_trust_t));
     spec->origins = "";
     spec->retry_for = 3600;
     spec->keep_jobs = 90;
@@ -116,6 +118,9 @@ static void print_member(apr_pool_t *p, json_object *doc, const member_t *member
         break;
     case KEYS:
         json_object_object_add(doc, member->name, print_keys(p, *(p2p_keyring_t *const *)field));
+        break;
+    case TRUSTS:
+        json_object_object_add(doc, member->name, json_object_get(p2p_trust_print(p, *(apr_array_header_t *const *)field)));
         break;
     }
 }
@@ -200,6 +205,8 @@ static p2p_error_t *parse_member(apr_pool_t *p, const member_t *member, json_obj
         return parse_auth(p, member->name, value, field);
     case KEYS:
         return parse_keys(p, member->name, value, *(p2p_keyring_t **)field);
+    case TRUSTS:
+        return p2p_trust_parse(p, value, field);
     }
     return NULL;
 }

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/seal.h"
+#include "model/trust.h"
 
 typedef enum { P2P_AUTH_NONE, P2P_AUTH_BEARER, P2P_AUTH_BASIC, P2P_AUTH_CERTIFICATE, P2P_AUTH_CLIENT_CREDENTIALS } p2p_target_auth_kind_t;
 
@@ -40,6 +41,7 @@ typedef struct p2p_spec_t {
     const char *spool_dir;                 /* P2PSpool */
     apr_int64_t spool_bytes;               /* 2 GiB */
     apr_int64_t body_limit;                /* P2PBodyLimit: 1 MiB (httpd's own) */
+    apr_array_header_t *trusts;            /* P2PTrustIssuer: p2p_trust_t, none; through JSON go only those parts that a runner needs */
     int runners;                           /* P2PRunners: 1 (httpd's own) */
     const char *instance;                  /* a UUID of this httpd parent's life */
     int slot;                              /* which of its runners, from 0 */

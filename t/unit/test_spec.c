@@ -29,6 +29,7 @@ static void defaults(void **state)
     assert_int_equal(spec->memory, 33554432);
     assert_int_equal(spec->spool_bytes, 2147483648);
     assert_int_equal(spec->runners, 1);
+    assert_int_equal(spec->trusts->nelts, 0);
     assert_int_equal(p2p_keyring_count(spec->keyring), 0);
 }
 
@@ -70,6 +71,38 @@ static void there_and_back(void **state)
     assert_string_equal(p2p_spec_print(pool, back), text);
 }
 
+static p2p_trust_t trust_of(const char *issuer, p2p_trust_kind_t kind, const char *jwks, const char *endpoint)
+{
+    return (p2p_trust_t){kind, issuer, jwks, "{\"kty\":\"RSA\"}", endpoint, "SECRET", "SECRET", NULL, NULL, NULL};
+}
+
+/* A runner learns whose keys it is to fetch, and no client's secret. */
+static void trusts(void **state)
+{
+    static const p2p_trust_kind_t kinds[] = {P2P_TRUST_PUBLISHED, P2P_TRUST_KEYS, P2P_TRUST_INTROSPECTION, P2P_TRUST_DEFINITION};
+    p2p_spec_t *spec = p2p_spec_make(pool), *back;
+    const char *text;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        APR_ARRAY_PUSH(spec->trusts, p2p_trust_t) = trust_of("https://i.example", kinds[i], i ? "" : "https://i.example/jwks", i == 2 ? "https://i.example/ask" : "");
+    }
+    text = p2p_spec_print(pool, spec);
+    assert_null(strstr(text, "SECRET"));
+    assert_null(p2p_spec_parse(pool, text, strlen(text), &back));
+    assert_int_equal(back->trusts->nelts, 4);
+    for (int i = 0; i < 4; i++) {
+        const p2p_trust_t *trust = &APR_ARRAY_IDX(back->trusts, i, p2p_trust_t);
+
+        assert_int_equal(trust->kind, kinds[i]);
+        assert_string_equal(trust->issuer, "https://i.example");
+        assert_string_equal(trust->jwks_uri, i ? "" : "https://i.example/jwks");
+        assert_string_equal(trust->introspection_endpoint, i == 2 ? "https://i.example/ask" : "");
+        assert_string_equal(trust->client_secret, "");
+        assert_int_equal(trust->audiences->nelts, 0);
+    }
+}
+
 static void faults(void **state)
 {
     static const char *const bad[][2] = {
@@ -79,6 +112,8 @@ static void faults(void **state)
         {"{\"bundleSize\":3000000000}", "bundleSize"}, {"{\"memory\":-1}",
                                                         "memory"}, {"{\"memory\":1.5}", "memory"},
         {"{\"allowHttp\":1}", "allowHttp"}, {"{\"group\":-1}", "group"}, {"[]", "JSON object"},
+        {"{\"trust\":{}}", "trust"}, {"{\"trust\":[1]}", "trust"}, {"{\"trust\":[{\"issuer\":1}]}", "issuer"},
+        {"{\"trust\":[{\"issuer\":\"i\",\"kind\":\"magic\",\"jwksUri\":\"\",\"introspectionEndpoint\":\"\"}]}", "kind"},
     };
     p2p_spec_t *spec;
 
@@ -97,7 +132,7 @@ static void faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(defaults), cmocka_unit_test(there_and_back),
-                                       cmocka_unit_test(faults)};
+                                       cmocka_unit_test(trusts), cmocka_unit_test(faults)};
     int failures;
 
     apr_initialize();
