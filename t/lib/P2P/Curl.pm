@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use File::Temp;
 
-# ca: file of the certificates that are trusted.
+# ca: file of the certificates that are trusted. settings: { cert => FILE, ... }, further ones of curl's configuration; undef for those without a value.
 sub new { my ($class, %opt) = @_; return bless {%opt}, $class }
 
 sub quoted { my ($text) = @_; return '"' . ($text =~ s/([\\"])/\\$1/gr) . '"' }
@@ -15,7 +15,10 @@ sub request {
     my ($self, $method, $url, $opt) = @_;
     my %file = map { $_ => File::Temp->new } qw(config body head answer);
     my @lines = ("url = " . quoted($url), "request = $method", 'silent', 'show-error', 'noproxy = "*"', 'max-time = 60',
-        'cacert = ' . quoted($self->{ca}), "dump-header = $file{head}", "output = $file{answer}");
+        'path-as-is', 'cacert = ' . quoted($self->{ca}), "dump-header = $file{head}", "output = $file{answer}");
+    my $settings = $self->{settings} // {};
+    push @lines, map { defined $settings->{$_} ? "$_ = " . quoted($settings->{$_}) : $_ } sort keys %$settings;
+    push @lines, 'head' if $method eq 'HEAD';
     push @lines, map { 'header = ' . quoted("$_: $opt->{headers}{$_}") } sort keys %{ $opt->{headers} // {} };
     if (defined $opt->{content}) {
         print { $file{body} } $opt->{content};

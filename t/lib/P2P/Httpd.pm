@@ -119,6 +119,9 @@ sub make_certificate {
     return;
 }
 
+# The modules that are always loaded.
+sub module_names { return @MODULES }
+
 sub make_passwords {
     my ($self) = @_;
     my $text = '';
