@@ -52,13 +52,20 @@ static int is_base64url(const char *text, apr_size_t len)
     return len % 4 != 1 && len < INT_MAX - 4;
 }
 
+/* Bytes have one text only: the last character's bits that belong to no byte are zero. */
+static int is_canonical(const char *text, apr_size_t len)
+{
+    if (len % 4 == 2) return strchr("AQgw", text[len - 1]) != NULL;
+    return len % 4 != 3 || strchr("AEIMQUYcgkosw048", text[len - 1]) != NULL;
+}
+
 int p2p_base64url_decode(apr_pool_t *p, const char *text, unsigned char **bytes, apr_size_t *len)
 {
     apr_size_t n = strlen(text);
     char *padded;
     int out;
 
-    if (!is_base64url(text, n)) return 0;
+    if (!is_base64url(text, n) || !is_canonical(text, n)) return 0;
     padded = apr_pstrcat(p, text, &"==="[n % 4 ? n % 4 - 1 : 3], NULL);
     swap_characters(padded, "-_", "+/");
     *bytes = apr_palloc(p, strlen(padded) / 4 * 3 + 1);
