@@ -6,6 +6,7 @@
 #include <apr_dbd.h>
 #include <mod_dbd.h>
 
+#include "audit.h"
 #include "mod_p2p.h"
 
 APLOG_USE_MODULE(p2p);
@@ -38,12 +39,15 @@ p2p_error_t *p2p_dbd_with(request_rec *r, p2p_dbd_work_fn work, void *baton)
     p2p_log_t log = { level_of(r), write_line, r };
     ap_dbd_t *dbd = open && close ? open(r->pool, r->server) : NULL;
     p2p_error_t *error;
+    p2p_db_t *db;
 
     if (!dbd) {
         return p2p_error_make(r->pool, P2P_E_UNAVAILABLE, "database-away",
                               "The database does not answer: try again later.");
     }
-    error = work(p2p_db_wrap(r->pool, dbd->driver, dbd->handle, dbd->prepared, dbd->pool, &log), r, baton);
+    db = p2p_db_wrap(r->pool, dbd->driver, dbd->handle, dbd->prepared, dbd->pool, &log);
+    error = p2p_audit_watch(db, r);
+    if (!error) error = work(db, r, baton);
     close(r->server, dbd);
     return error;
 }

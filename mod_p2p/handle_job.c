@@ -3,6 +3,7 @@
 #include <http_core.h>
 #include <apr_strings.h>
 
+#include "audit.h"
 #include "body.h"
 #include "caller.h"
 #include "dbd.h"
@@ -95,6 +96,15 @@ static int read_key(request_rec *r, const char **key)
     return OK;
 }
 
+/* The job is there, or was. */
+static void tell_order(request_rec *r, void *baton)
+{
+    const order_t *order = baton;
+
+    p2p_audit_object(r, "batch_job", order->job->id);
+    p2p_audit_status(r, HTTP_ACCEPTED);
+}
+
 int p2p_handle_job_post(request_rec *r, const p2p_match_t *match)
 {
     order_t order = { .server_id = match->ids[0], .errors = p2p_field_errors(r->pool) };
@@ -103,6 +113,7 @@ int p2p_handle_job_post(request_rec *r, const p2p_match_t *match)
 
     if (answer == OK) answer = p2p_body(r, &order.doc);
     if (answer != OK) return answer;
+    p2p_audit_tell(r, tell_order, &order);
     error = p2p_dbd_with(r, enqueue, &order);
     if (error) return p2p_refuse_job(r, error, order.job);
     if (order.errors->nelts) return p2p_problem_fields(r, order.errors);

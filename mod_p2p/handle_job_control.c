@@ -3,6 +3,7 @@
 #include <http_protocol.h>
 #include <apr_strings.h>
 
+#include "audit.h"
 #include "body.h"
 #include "caller.h"
 #include "dbd.h"
@@ -153,15 +154,27 @@ static p2p_error_t *stop(p2p_db_t *db, request_rec *r, void *baton)
     return change->stale ? NULL : p2p_job_stop(db, r->pool, change->exact, &change->job);
 }
 
+static int stop_answer(const change_t *change)
+{
+    return change->job->status == P2P_JOB_STOPPED ? HTTP_OK : HTTP_ACCEPTED;
+}
+
+static void tell_stop(request_rec *r, void *change)
+{
+    p2p_audit_status(r, stop_answer(change));
+}
+
 int p2p_handle_job_stop(request_rec *r, const p2p_match_t *match)
 {
     change_t change = { .server_id = match->ids[0], .id = match->ids[1] };
-    p2p_error_t *error = p2p_dbd_with(r, stop, &change);
+    p2p_error_t *error;
 
+    p2p_audit_tell(r, tell_stop, &change);
+    error = p2p_dbd_with(r, stop, &change);
     if (error) return refuse(r, &change, error);
     if (change.stale) return p2p_problem(r, HTTP_PRECONDITION_FAILED, NULL, NULL);
     p2p_wake(r->server);
-    return p2p_reply_job(r, change.job->status == P2P_JOB_STOPPED ? HTTP_OK : HTTP_ACCEPTED, change.job);
+    return p2p_reply_job(r, stop_answer(&change), change.job);
 }
 
 /* ---- Beginning again ---- */
@@ -203,6 +216,7 @@ int p2p_handle_job_restart(request_rec *r, const p2p_match_t *match)
     int answer = read_tokens(r, &change.how);
 
     if (answer != OK) return answer;
+    p2p_audit_status(r, HTTP_ACCEPTED);
     change.how.within = p2p_config(r->server)->spec.restart_within * DAY;
     error = p2p_dbd_with(r, restart, &change);
     if (error) return refuse(r, &change, error);

@@ -7,6 +7,7 @@
 #include <http_request.h>
 #include <mpm_common.h>
 
+#include "audit.h"
 #include "check.h"
 #include "config.h"
 #include "problem.h"
@@ -27,6 +28,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_map_to_storage(p2p_route_no_file, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_type_checker(p2p_route_no_file, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_handler(p2p_route_handle, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_log_transaction(p2p_audit_log, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(p2p_problem_insert, NULL, NULL, APR_HOOK_LAST);
     p2p_problem_register();
 }

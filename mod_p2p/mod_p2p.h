@@ -45,6 +45,7 @@ typedef struct p2p_dir_t {
 typedef struct p2p_state_t {
     struct p2p_problem_t *problem; /* problem.c */
     struct p2p_caller_t *caller;   /* caller.c */
+    struct p2p_audit_t *audit;     /* audit.c */
 } p2p_state_t;
 
 /* The request's own, made when first asked for. */

@@ -95,6 +95,18 @@ int p2p_problem_error(request_rec *r, const p2p_error_t *error)
     return p2p_problem(r, status, error->code, error->sentence);
 }
 
+static const problem_t *problem_of(request_rec *r, int status)
+{
+    const problem_t *problem = p2p_state(r)->problem;
+
+    return problem && problem->status == status ? problem : known_problem(status);
+}
+
+const char *p2p_problem_code(request_rec *r, int status)
+{
+    return status < 400 ? "" : problem_of(r, status)->code;
+}
+
 /* "404 Not Found" without its number. */
 static const char *title_of(int status)
 {
@@ -120,10 +132,9 @@ static void add_fields(json_object *doc, const apr_array_header_t *errors)
 
 static const char *print_problem(request_rec *r, apr_size_t *len)
 {
-    const problem_t *problem = p2p_state(r)->problem;
+    const problem_t *problem = problem_of(r, r->status);
     json_object *doc = p2p_json_own(r->pool, json_object_new_object());
 
-    if (!problem || problem->status != r->status) problem = known_problem(r->status);
     p2p_json_add_str(doc, "type", "about:blank");
     p2p_json_add_str(doc, "title", title_of(r->status));
     p2p_json_add_int(doc, "status", r->status);

@@ -21,6 +21,9 @@ int p2p_problem_fields(request_rec *r, const apr_array_header_t *errors);
  * Retry-After) are logged. */
 int p2p_problem_error(request_rec *r, const p2p_error_t *error);
 
+/* The code of the problem that goes with status, as it was noted or as that status is called here; "" for one below 400. */
+const char *p2p_problem_code(request_rec *r, int status);
+
 /* insert_error_filter hook, and the registration of the filter that it inserts. */
 void p2p_problem_insert(request_rec *r);
 void p2p_problem_register(void);

@@ -7,31 +7,26 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "audit.h"
 #include "caller.h"
 #include "handlers.h"
 #include "mod_p2p.h"
 #include "problem.h"
 #include "reply.h"
 
-static const struct {
-    const char *pattern;
-    int method;      /* M_GET stands for HEAD as well */
-    p2p_role_t role; /* the least that opens it */
-    p2p_handler_fn handle;
-} routes[] = {
-    { "/api/oidc_servers", M_GET, P2P_ROLE_PORTAL, p2p_handle_oidc_servers },
-    { "/api/oidc_servers/{id}", M_GET, P2P_ROLE_PORTAL, p2p_handle_oidc_server },
-    { "/api/oidc_servers/{id}/batch_job", M_GET, P2P_ROLE_PORTAL, p2p_handle_jobs },
-    { "/api/oidc_servers/{id}/batch_job", M_POST, P2P_ROLE_PORTAL, p2p_handle_job_post },
-    { "/api/oidc_servers/{id}/batch_job/{id}", M_GET, P2P_ROLE_PORTAL, p2p_handle_job },
-    { "/api/oidc_servers/{id}/batch_job/{id}", M_DELETE, P2P_ROLE_PORTAL, p2p_handle_job_stop },
-    { "/api/oidc_servers/{id}/batch_job/{id}/restart", M_POST, P2P_ROLE_PORTAL, p2p_handle_job_restart },
-    { "/api/oidc_servers/{id}/batch_job/{id}/report", M_GET, P2P_ROLE_PORTAL, p2p_handle_report },
-    { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health },
+static const p2p_route_t routes[] = {
+    { "/api/oidc_servers", M_GET, P2P_ROLE_PORTAL, p2p_handle_oidc_servers, NULL },
+    { "/api/oidc_servers/{id}", M_GET, P2P_ROLE_PORTAL, p2p_handle_oidc_server, NULL },
+    { "/api/oidc_servers/{id}/batch_job", M_GET, P2P_ROLE_PORTAL, p2p_handle_jobs, NULL },
+    { "/api/oidc_servers/{id}/batch_job", M_POST, P2P_ROLE_PORTAL, p2p_handle_job_post, "start" },
+    { "/api/oidc_servers/{id}/batch_job/{id}", M_GET, P2P_ROLE_PORTAL, p2p_handle_job, NULL },
+    { "/api/oidc_servers/{id}/batch_job/{id}", M_DELETE, P2P_ROLE_PORTAL, p2p_handle_job_stop, "stop" },
+    { "/api/oidc_servers/{id}/batch_job/{id}/restart", M_POST, P2P_ROLE_PORTAL, p2p_handle_job_restart, "restart" },
+    { "/api/oidc_servers/{id}/batch_job/{id}/report", M_GET, P2P_ROLE_PORTAL, p2p_handle_report, NULL },
+    { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health, NULL },
 };
 
 #define ROUTES (sizeof routes / sizeof *routes)
-#define ID "{id}"
 #define ID_DIGITS 18
 
 /* Reads a number at *path and moves behind it; 0 where there is none. */
@@ -51,10 +46,10 @@ int p2p_route_fits(const char *pattern, const char *path, p2p_match_t *match)
     int ids = 0;
 
     while (*pattern) {
-        if (!strncmp(pattern, ID, sizeof ID - 1) && ids < P2P_ROUTE_IDS) {
+        if (!strncmp(pattern, P2P_ROUTE_ID, sizeof P2P_ROUTE_ID - 1) && ids < P2P_ROUTE_IDS) {
             match->ids[ids] = take_id(&path);
             if (!match->ids[ids++]) return 0;
-            pattern += sizeof ID - 1;
+            pattern += sizeof P2P_ROUTE_ID - 1;
         } else if (*pattern++ != *path++) {
             return 0;
         }
@@ -93,25 +88,44 @@ static int refuse(request_rec *r, const char *allow)
 }
 
 /* httpd's Require has let the caller in; the table has the last word all the same. */
-static int call(request_rec *r, unsigned route, const p2p_match_t *match)
+static int call(request_rec *r, const p2p_route_t *route, const p2p_match_t *match)
 {
-    if (p2p_caller(r)->role < routes[route].role) return p2p_problem(r, HTTP_FORBIDDEN, NULL, NULL);
-    return routes[route].handle(r, match);
+    if (p2p_caller(r)->role < route->role) return p2p_problem(r, HTTP_FORBIDDEN, NULL, NULL);
+    return route->handle(r, match);
+}
+
+static int call_noted(request_rec *r, const p2p_route_t *route, const p2p_match_t *match)
+{
+    int answer;
+
+    p2p_audit_begin(r, route, match);
+    answer = call(r, route, match);
+    p2p_audit_end(r, answer == OK ? r->status : answer);
+    return answer;
+}
+
+const p2p_route_t *p2p_route_find(request_rec *r, p2p_match_t *match, const char **allow)
+{
+    const char *path = path_of(r);
+
+    *allow = NULL;
+    for (unsigned i = 0; path && i < ROUTES; i++) {
+        if (!p2p_route_fits(routes[i].pattern, path, match)) continue;
+        if (routes[i].method == r->method_number) return &routes[i];
+        *allow = allow_more(r->pool, *allow, routes[i].method);
+    }
+    return NULL;
 }
 
 int p2p_route_handle(request_rec *r)
 {
     p2p_match_t match = { { 0 } };
-    const char *path, *allow = NULL;
+    const p2p_route_t *route;
+    const char *allow;
 
     if (!r->handler || strcmp(r->handler, "p2p")) return DECLINED;
-    path = path_of(r);
-    for (unsigned i = 0; path && i < ROUTES; i++) {
-        if (!p2p_route_fits(routes[i].pattern, path, &match)) continue;
-        if (routes[i].method == r->method_number) return call(r, i, &match);
-        allow = allow_more(r->pool, allow, routes[i].method);
-    }
-    return refuse(r, allow);
+    route = p2p_route_find(r, &match, &allow);
+    return route ? call_noted(r, route, &match) : refuse(r, allow);
 }
 
 int p2p_route_translate(request_rec *r)

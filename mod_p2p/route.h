@@ -5,6 +5,8 @@
 
 #include <httpd.h>
 
+#include "caller.h"
+
 #define P2P_ROUTE_IDS 2
 
 /* The numbers in a path, in order: /api/oidc_servers/{ids[0]}/batch_job/{ids[1]}. */
@@ -14,6 +16,19 @@ typedef struct p2p_match_t {
 
 /* Answers a request; returns OK or an HTTP status, like an httpd handler. */
 typedef int (*p2p_handler_fn)(request_rec *r, const p2p_match_t *match);
+
+typedef struct p2p_route_t {
+    const char *pattern;
+    int method;            /* M_GET stands for HEAD as well */
+    p2p_role_t role;       /* the least that opens it */
+    p2p_handler_fn handle;
+    const char *action;    /* what the audit calls it; NULL: it changes nothing */
+} p2p_route_t;
+
+#define P2P_ROUTE_ID "{id}"
+
+/* The route of a request, by its method and path. NULL where there is none; *allow then tells the methods that the path has, if it has any. */
+const p2p_route_t *p2p_route_find(request_rec *r, p2p_match_t *match, const char **allow);
 
 /* Does path fit the pattern ("/health", "/api/oidc_servers/{id}")? Each {id} is a positive number without
  * leading zeros, at most 18 digits; the numbers go into match. */

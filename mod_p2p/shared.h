@@ -9,11 +9,15 @@
 #include "base/rate.h"
 
 #define P2P_SHARED_ROWS 512
+#define P2P_SHARED_REFUSALS 64
+#define P2P_SHARED_UNNOTED 16
 
 typedef struct p2p_shared_t {
     apr_uint64_t generation;     /* of the definitions, from 1; touched atomically */
     unsigned char hash_key[16];  /* random, for hashes that callers are not to foresee */
     p2p_rate_row_t rates[P2P_SHARED_ROWS]; /* P2PRateLimit */
+    p2p_rate_row_t refusals[P2P_SHARED_REFUSALS]; /* audit.c: those that are noted, */
+    p2p_rate_row_t unnoted[P2P_SHARED_UNNOTED];   /* and what the log tells of others */
 } p2p_shared_t;
 
 /* post_config hook: makes it, or finds it again after a restart. */

@@ -324,22 +324,53 @@ static p2p_error_t *roll_back(p2p_db_t *db, apr_pool_t *p, p2p_error_t *error)
     return error;
 }
 
-p2p_error_t *p2p_db_transaction(p2p_db_t *db, apr_pool_t *p, p2p_db_work_fn fn, void *baton)
+void p2p_db_witness(p2p_db_t *db, p2p_db_work_fn witness, void *baton)
+{
+    db->witness = witness;
+    db->witness_baton = baton;
+}
+
+static p2p_error_t *commit(p2p_db_t *db, apr_pool_t *p)
+{
+    int rv;
+
+    /* COMMIT of an aborted transaction rolls back and calls that success. */
+    if (db->transaction_error) return db->transaction_error;
+    rv = query(db, p2p_sql(P2P_SQL_COMMIT)->text);
+    return rv ? failed(db, p, p2p_sql(P2P_SQL_COMMIT)->label, rv) : NULL;
+}
+
+p2p_error_t *p2p_db_upkeep(p2p_db_t *db, apr_pool_t *p, p2p_db_work_fn fn, void *baton)
 {
     p2p_error_t *error;
-    int rv;
 
     P2P_TRY(begin(db, p));
     error = fn(db, p, baton);
-    /* COMMIT of an aborted transaction rolls back and calls that success. */
-    if (!error) error = db->transaction_error;
-    if (!error) {
-        rv = query(db, p2p_sql(P2P_SQL_COMMIT)->text);
-        if (rv) error = failed(db, p, p2p_sql(P2P_SQL_COMMIT)->label, rv);
-    }
+    if (!error) error = commit(db, p);
     if (error) return roll_back(db, p, error);
     db->in_transaction = 0;
     return NULL;
+}
+
+/* What is done and then seen. */
+typedef struct seen_t {
+    p2p_db_work_fn fn;
+    void *baton;
+} seen_t;
+
+static p2p_error_t *do_and_see(p2p_db_t *db, apr_pool_t *p, void *baton)
+{
+    const seen_t *seen = baton;
+
+    P2P_TRY(seen->fn(db, p, seen->baton));
+    return db->witness ? db->witness(db, p, db->witness_baton) : NULL;
+}
+
+p2p_error_t *p2p_db_transaction(p2p_db_t *db, apr_pool_t *p, p2p_db_work_fn fn, void *baton)
+{
+    seen_t seen = {fn, baton};
+
+    return p2p_db_upkeep(db, p, do_and_see, &seen);
 }
 
 p2p_error_t *p2p_db_next_id(p2p_db_t *db, apr_pool_t *p, const char *counter, apr_int64_t *id)

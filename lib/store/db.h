@@ -48,6 +48,13 @@ p2p_error_t *p2p_db_exec(p2p_db_t *db, apr_pool_t *p, p2p_sql_t statement, int *
 typedef p2p_error_t *(*p2p_db_work_fn)(p2p_db_t *db, apr_pool_t *p, void *baton);
 p2p_error_t *p2p_db_transaction(p2p_db_t *db, apr_pool_t *p, p2p_db_work_fn fn, void *baton);
 
+/* From now on witness is called at the end of each transaction whose fn went well, within it: what it writes is committed with the change or
+ * not at all, and its error rolls back. NULL: nobody is. */
+void p2p_db_witness(p2p_db_t *db, p2p_db_work_fn witness, void *baton);
+
+/* A transaction that is no change of anybody's, but our own upkeep: there is no witness. */
+p2p_error_t *p2p_db_upkeep(p2p_db_t *db, apr_pool_t *p, p2p_db_work_fn fn, void *baton);
+
 /* The next number of a counter ("oidc_server", "job", "grant" …), from 1, never given twice. */
 p2p_error_t *p2p_db_next_id(p2p_db_t *db, apr_pool_t *p, const char *counter, apr_int64_t *id);
 

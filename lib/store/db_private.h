@@ -23,6 +23,8 @@ struct p2p_db_t {
     int in_transaction;
     unsigned generation; /* counts the sessions behind the connection */
     p2p_error_t *transaction_error; /* of the first statement that failed in the open transaction */
+    p2p_db_work_fn witness; /* or NULL */
+    void *witness_baton;
 };
 
 /* P2P_E_UNAVAILABLE "database-away". */

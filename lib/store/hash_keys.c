@@ -42,7 +42,7 @@ p2p_error_t *p2p_hash_keys(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *key
 
     P2P_TRY(p2p_db_select(db, p, P2P_SQL_HASH_KEY_LIST, &rows));
     if (!rows.count) {
-        P2P_TRY(p2p_db_transaction(db, p, make_keys, (void *)keyring));
+        P2P_TRY(p2p_db_upkeep(db, p, make_keys, (void *)keyring));
         P2P_TRY(p2p_db_select(db, p, P2P_SQL_HASH_KEY_LIST, &rows));
     }
     *hashes = p2p_keyring_make(p);

@@ -122,6 +122,7 @@ static const char *const schema_3[] = {
     "CREATE TABLE p2p_audit (id BIGINT NOT NULL PRIMARY KEY, time" NUMBER_COLUMN ", client" TEXT_COLUMN ", role" TEXT_COLUMN
     ", address" TEXT_COLUMN ", action" TEXT_COLUMN ", object" TEXT_COLUMN ", status" NUMBER_COLUMN ", code" TEXT_COLUMN ")",
     "CREATE INDEX p2p_audit_object ON p2p_audit (object, id)",
+    "CREATE INDEX p2p_audit_client ON p2p_audit (client, id)",
     "CREATE INDEX p2p_audit_time ON p2p_audit (time)",
 
     /* What an issuer publishes, as a runner fetched it. asked: when its keys were last fetched or asked for. */

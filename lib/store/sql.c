@@ -20,6 +20,10 @@
     "request, number, url, next_url, landed, received, mapped, landed_at, retrieved, written, "   \
     "duplicate, skipped, rejected, bytes, sha256"
 
+#define AUDIT_COLUMNS "id, time, client, role, address, action, object, status, code"
+
+#define AUDITED(filter) "SELECT " AUDIT_COLUMNS " FROM p2p_audit WHERE " filter "id < %lld ORDER BY id DESC LIMIT %lld"
+
 /* The states of a job that has not ended; p2p_job_active, the unique index, says the same. */
 #define ACTIVE "status IN ('STARTING', 'STARTED', 'STOPPING')"
 
@@ -376,6 +380,17 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "ON CONFLICT (target, source_id) DO UPDATE SET type = excluded.type, target_id = excluded.target_id", "ssss", 0},
     [P2P_SQL_ID_MAP_FORGET] = {"p2p_id_map_forget",
         "DELETE FROM p2p_id_map WHERE target = %s AND source_id = %s", "ss", 0},
+
+    /* Rows are never changed, and retention alone removes them. */
+    [P2P_SQL_AUDIT_INSERT] = {"p2p_audit_insert",
+        "INSERT INTO p2p_audit (" AUDIT_COLUMNS ") VALUES (%lld, {now}, %s, %s, %s, %s, %s, %lld, %s)", "isssssis", 0},
+    [P2P_SQL_AUDIT_LIST] = {"p2p_audit_list", AUDITED(""), "ii", 9},
+    [P2P_SQL_AUDIT_LIST_OBJECT] = {"p2p_audit_list_object", AUDITED("object = %s AND "), "sii", 9},
+    [P2P_SQL_AUDIT_LIST_CLIENT] = {"p2p_audit_list_client", AUDITED("client = %s AND "), "sii", 9},
+    [P2P_SQL_AUDIT_LIST_BOTH] = {"p2p_audit_list_both", AUDITED("object = %s AND client = %s AND "), "ssii", 9},
+    [P2P_SQL_AUDIT_TIDY] = {"p2p_audit_tidy",
+        "DELETE FROM p2p_audit WHERE id IN (SELECT a.id FROM p2p_audit a WHERE a.time < {now} - %lld ORDER BY a.time LIMIT %lld)",
+        "ii", 0},
 
     [P2P_SQL_RUNNER_RELEASE_JOBS] = {"p2p_runner_release_jobs",
         "UPDATE p2p_job SET lease_owner = '', " TOUCH " WHERE target = %s AND status IN ('STARTED', "
