@@ -111,7 +111,7 @@ static p2p_error_t *read_client(check_t *check)
     return NULL;
 }
 
-/* One word of P2POrigins in its canonical form. */
+/* One word of P2POrigins or P2PCorsOrigins in its canonical form. */
 static p2p_error_t *read_origin(check_t *check, const char *word, const char **origin)
 {
     p2p_uri_t uri;
@@ -136,6 +136,19 @@ static void check_origins(check_t *check)
         else all = apr_pstrcat(check->p, all, *all ? " " : "", origin, NULL);
     }
     spec->origins = all;
+}
+
+static void check_cors_origins(check_t *check)
+{
+    apr_array_header_t *origins = check->config->cors_origins;
+
+    for (int i = 0; i < origins->nelts; i++) {
+        const char **word = &APR_ARRAY_IDX(origins, i, const char *), *origin;
+        p2p_error_t *error = read_origin(check, *word, &origin);
+
+        if (error) fault(check, "P2PCorsOrigins", apr_pstrcat(check->p, *word, " ", error->sentence, NULL));
+        else *word = origin;
+    }
 }
 
 static void check_target_auth(check_t *check)
@@ -278,6 +291,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     check_target(&check);
     check_target_auth(&check);
     check_origins(&check);
+    check_cors_origins(&check);
     if (config->spec.ca_file) report(&check, "P2PCAFile", check_ca(pconf, config->spec.ca_file));
     check_keys(&check);
     check_runner(&check);

@@ -10,6 +10,7 @@
 #include "audit.h"
 #include "check.h"
 #include "config.h"
+#include "cors.h"
 #include "problem.h"
 #include "route.h"
 #include "shared.h"
@@ -30,6 +31,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_handler(p2p_route_handle, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_log_transaction(p2p_audit_log, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(p2p_problem_insert, NULL, NULL, APR_HOOK_LAST);
+    p2p_cors_register();
     p2p_problem_register();
 }
 

@@ -34,6 +34,7 @@ static const problem_t known[] = {
     { HTTP_REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The request body is too long.", NULL },
     { HTTP_REQUEST_URI_TOO_LARGE, "uri-too-long", "The request line is too long.", NULL },
     { HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Send the body as application/json.", NULL },
+    { HTTP_TOO_MANY_REQUESTS, "too-many-requests", "This client asks too often: wait for the seconds of Retry-After.", NULL },
     { 431, "headers-too-large", "The request headers are too long.", NULL },
     { HTTP_SERVICE_UNAVAILABLE, "unavailable", "This is not available now: try again later.", NULL },
     { 0, "error", "The request failed; the server's log tells more.", NULL },

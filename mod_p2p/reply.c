@@ -2,16 +2,25 @@
 /* Writing JSON answers. */
 #include "reply.h"
 
+#include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
 #include <apr_escape.h>
 #include <apr_sha1.h>
 #include <apr_strings.h>
 
+#include "cors.h"
+
 void p2p_reply_headers(request_rec *r)
 {
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->headers_out, "X-Frame-Options", "DENY");
+    apr_table_setn(r->headers_out, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    apr_table_setn(r->headers_out, "Referrer-Policy", "no-referrer");
+    apr_table_setn(r->headers_out, "Cross-Origin-Resource-Policy", "same-origin"); /* CORS has a say of its own, and is not touched */
+    if (!strcmp(ap_http_scheme(r), "https")) apr_table_setn(r->headers_out, "Strict-Transport-Security", "max-age=31536000");
+    p2p_cors_headers(r);
 }
 
 int p2p_reply(request_rec *r, int status, json_object *doc, const char *etag)

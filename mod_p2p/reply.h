@@ -9,7 +9,8 @@
 
 #define P2P_NOTE_ALLOW "p2p-allow" /* the methods of the route, in r->notes */
 
-/* Cache-Control: no-store and X-Content-Type-Options, which every answer of ours carries. */
+/* What every answer of ours carries, errors as well: what a browser and caches must not do with it, and CORS. A page, which needs more than
+ * nothing, sets another Content-Security-Policy afterwards. */
 void p2p_reply_headers(request_rec *r);
 
 /* Writes doc with a status; etag (with its quotes) may be NULL. A GET whose conditions say so gets 304 or 412

@@ -9,8 +9,11 @@
 
 #include "audit.h"
 #include "caller.h"
+#include "cors.h"
 #include "handlers.h"
+#include "limit.h"
 #include "mod_p2p.h"
+#include "origin.h"
 #include "problem.h"
 #include "reply.h"
 
@@ -76,8 +79,12 @@ static const char *allow_more(apr_pool_t *p, const char *allow, int method)
 
 static int refuse(request_rec *r, const char *allow)
 {
+    int preflight = p2p_cors_is_preflight(r), limit = preflight ? OK : p2p_limit_check(r);
+
+    if (limit != OK) return limit;
     if (!allow) return p2p_problem(r, HTTP_NOT_FOUND, NULL, NULL);
     allow = apr_pstrcat(r->pool, allow, ", OPTIONS", NULL);
+    if (preflight) return p2p_cors_preflight(r, allow);
     if (r->method_number == M_OPTIONS) {
         apr_table_setn(r->headers_out, "Allow", allow);
         p2p_reply_headers(r);
@@ -90,14 +97,19 @@ static int refuse(request_rec *r, const char *allow)
 /* httpd's Require has let the caller in; the table has the last word all the same. */
 static int call(request_rec *r, const p2p_route_t *route, const p2p_match_t *match)
 {
+    int answer = p2p_origin_check(r);
+
+    if (answer != OK) return answer;
     if (p2p_caller(r)->role < route->role) return p2p_problem(r, HTTP_FORBIDDEN, NULL, NULL);
     return route->handle(r, match);
 }
 
+/* What is open to everyone is not counted; what is too much is not noted. */
 static int call_noted(request_rec *r, const p2p_route_t *route, const p2p_match_t *match)
 {
-    int answer;
+    int answer = route->role == P2P_ROLE_NONE ? OK : p2p_limit_check(r);
 
+    if (answer != OK) return answer;
     p2p_audit_begin(r, route, match);
     answer = call(r, route, match);
     p2p_audit_end(r, answer == OK ? r->status : answer);

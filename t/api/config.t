@@ -114,6 +114,11 @@ like((P2P::Httpd->new(db => { driver => 'sqlite3', params => "$dir/p2p.db" }, di
     ->configtest('-D', 'P2P_DUMP_SPEC'))[1], qr{"origins":"https:\\?/\\?/a\.example https:\\?/\\?/b\.example:8443"}, 'P2POrigins in one form');
 accepted('P2POrigins with http', directives => { P2POrigins => 'http://a.example', P2PAllowHttp => 'On' });
 
+fault('P2PCorsOrigins', 'https://a.example https://b.example/path', qr/^P2PCorsOrigins \(line \d+ of .*https:\/\/b\.example\/path must be an origin, without a path/);
+fault('P2PCorsOrigins', $_, qr/^P2PCorsOrigins \(line \d+ of .*\Q$_\E must be/) for '*', 'null', 'http://a.example', 'https://*.example:x', 'https://user@a.example', 'https://a.example/?x=1';
+accepted('P2PCorsOrigins', directives => { P2PCorsOrigins => 'https://A.example:443/ http://127.0.0.1:81 https://b.example:8443' });
+fault('P2PRateLimit', $_, qr/^P2PRateLimit must be a whole number from 0 to 100000, not "\Q$_\E"/) for '-1', '100001', '5/s';
+
 fault('P2PCAFile', "$dir/none", qr/^P2PCAFile \(.*none cannot be read: No such file/);
 fault('P2PCAFile', $plain, qr/^P2PCAFile \(.*plain holds no certificate/);
 accepted('P2PCAFile', directives => { P2PCAFile => "$dir/a.pem" });
