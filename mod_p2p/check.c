@@ -16,6 +16,7 @@
 #include "files.h"
 #include "mod_p2p.h"
 #include "oidc/target_client.h"
+#include "trust_config.h"
 
 APLOG_USE_MODULE(p2p);
 
@@ -211,6 +212,15 @@ static void check_keys(check_t *check)
     }
 }
 
+static void check_trusts(check_t *check)
+{
+    for (int i = 0; i < check->config->spec.trusts->nelts; i++) {
+        p2p_error_t *error = p2p_trust_check(check->p, check->config, i);
+
+        if (error) fault_at(check, "P2PTrustIssuer", p2p_trust_place(check->config, i), error->sentence);
+    }
+}
+
 /* What only the runner needs is no fault where this httpd starts none. */
 static void check_runner(check_t *check)
 {
@@ -294,6 +304,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     check_cors_origins(&check);
     if (config->spec.ca_file) report(&check, "P2PCAFile", check_ca(pconf, config->spec.ca_file));
     check_keys(&check);
+    check_trusts(&check);
     check_runner(&check);
     check_database(&check);
     return check.faults ? HTTP_INTERNAL_SERVER_ERROR : OK;

@@ -8,6 +8,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "trust_config.h"
+
 #ifndef P2P_RUNNER_PATH
 #define P2P_RUNNER_PATH "/usr/libexec/p2p-runner"
 #endif
@@ -21,7 +23,7 @@
 
 typedef enum {
     KIND_TEXT, KIND_FILE, KIND_FILES, KIND_FLAG, KIND_NUMBER, KIND_SIZE, KIND_CHOICE, KIND_AUTH, KIND_SPOOL,
-    KIND_ORIGINS, KIND_MDM, KIND_WORDS
+    KIND_ORIGINS, KIND_MDM, KIND_WORDS, KIND_TRUST
 } kind_t;
 
 /* One directive: where in p2p_config_t its value goes (int, apr_int64_t or const char *, as its kind says)
@@ -239,6 +241,7 @@ static const struct {
     [KIND_ORIGINS] = { set_origins, 1, 64 },
     [KIND_MDM] = { set_mdm, 1, 2 },
     [KIND_WORDS] = { set_words, 1, 64 },
+    [KIND_TRUST] = { p2p_trust_set, 2, 16 },
 };
 
 /* NULL where the directive may stand where it does. */
@@ -250,7 +253,7 @@ static const char *check_place(cmd_parms *cmd, const p2p_config_t *config)
         return apr_psprintf(cmd->pool, "%s belongs in the main server configuration: move it out of the <%s> "
                             "section", cmd->cmd->name, cmd->path ? "Location" : "VirtualHost");
     }
-    if (!before) return NULL;
+    if (!before || ((const setting_t *)cmd->info)->kind == KIND_TRUST) return NULL;
     return apr_psprintf(cmd->pool, "%s stands twice: remove this one or the one in line %d of %s",
                         cmd->cmd->name, before->line_num, before->filename);
 }
@@ -338,6 +341,9 @@ const command_rec p2p_commands[] = {
     SETTING("P2PRestartWithin", "DAYS", AT(NUMBER, spec.restart_within), RANGE(0, 365)),
     SETTING("P2PKeepJobs", "DAYS", AT(NUMBER, spec.keep_jobs), RANGE(1, 36500)),
     SETTING("P2PBodyLimit", "N", AT(SIZE, spec.body_limit), RANGE(KIB, GIB)),
+    SETTING("P2PTrustIssuer",
+            "[definition] ISSUER [keys=FILE | jwks=URL | introspection[=URL] client=FILE] audience=AUD[,AUD] [portal=SCOPE[,SCOPE]] [administration=SCOPE[,SCOPE]]",
+            .kind = KIND_TRUST),
     SETTING("P2PAdministrators", "NAME ...", AT(WORDS, administrators)),
     SETTING("P2PPatientClaim", "NAME | off", AT(TEXT, patient_claim)),
     SETTING("P2PKeyDir", "DIR", AT(FILE, key_dir)),
@@ -357,6 +363,7 @@ void *p2p_config_create(apr_pool_t *p, server_rec *s)
     if (!config->spec.spool_dir) config->spec.spool_dir = P2P_STATE_DIR;
     config->runner = P2P_RUNNER_PATH;
     config->key_files = apr_array_make(p, 1, sizeof(const char *));
+    config->trust_lines = p2p_trust_lines(p);
     config->administrators = apr_array_make(p, 1, sizeof(const char *));
     config->cors_origins = apr_array_make(p, 1, sizeof(const char *));
     config->patient_claim = "patient";

@@ -24,6 +24,7 @@ typedef struct p2p_config_t {
     apr_array_header_t *key_files; /* P2PSecretKeyFile: const char * */
     const char *runner;            /* P2PRunner */
     apr_array_header_t *administrators; /* P2PAdministrators: const char *, names as httpd's own authentication tells them */
+    apr_array_header_t *trust_lines; /* P2PTrustIssuer as written, one for each of spec.trusts (trust_config.c) */
     const char *patient_claim;     /* P2PPatientClaim: "off" for none */
     const char *key_dir;           /* P2PKeyDir; NULL: no key files */
     apr_array_header_t *cors_origins; /* P2PCorsOrigins: const char * */
@@ -31,6 +32,9 @@ typedef struct p2p_config_t {
     apr_hash_t *places;            /* directive to the ap_directive_t where it stands */
     int handler_used;              /* SetHandler p2p stands somewhere */
     p2p_supervisor_t *supervisor;  /* NULL unless this process is the parent of runners, or its child */
+    struct p2p_trust_store_t *trust_store; /* trust.c, of this child */
+    struct p2p_token_cache_t *token_cache; /* token_cache.c, of this child */
+    struct p2p_auth_log_t *auth_log;       /* auth.c, of this child */
     struct p2p_shared_t *shared;   /* NULL where there is none */
 } p2p_config_t;
 
@@ -46,6 +50,7 @@ typedef struct p2p_state_t {
     struct p2p_problem_t *problem; /* problem.c */
     struct p2p_caller_t *caller;   /* caller.c */
     struct p2p_audit_t *audit;     /* audit.c */
+    struct p2p_bearer_t *bearer;   /* auth.c; NULL: he came without a token */
 } p2p_state_t;
 
 /* The request's own, made when first asked for. */
