@@ -136,9 +136,9 @@ static p2p_error_t *read_sealed(apr_pool_t *p, const p2p_keyring_t *ring, const 
     work->len = (int)(len - NONCE_BYTES - TAG_BYTES);
     work->key = p2p_keyring_find(ring, id);
     if (work->key) return NULL;
-    return p2p_error_make(p, P2P_E_INTERNAL, "cannot-open",
+    return p2p_error_make(p, P2P_E_INTERNAL, "key-missing",
                           "A value was sealed with key %.*s, which is missing: "
-                          "add its file with P2PSecretKeyFile.", P2P_KEY_ID_LEN, id);
+                          "name its file in P2PSecretKeyFile, behind the first.", P2P_KEY_ID_LEN, id);
 }
 
 p2p_error_t *p2p_unseal(apr_pool_t *p, const p2p_keyring_t *ring, const p2p_seal_place_t *place,
@@ -161,6 +161,11 @@ p2p_error_t *p2p_unseal(apr_pool_t *p, const p2p_keyring_t *ring, const p2p_seal
     *plain = (const char *)work.plain;
     if (len) *len = (apr_size_t)work.len;
     return NULL;
+}
+
+int p2p_is_unopenable(const p2p_error_t *error)
+{
+    return !strcmp(error->code, "key-missing") || !strcmp(error->code, "cannot-open");
 }
 
 /* HKDF-SHA256 (RFC 5869) of the key without salt, the purpose as info. */

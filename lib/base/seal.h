@@ -35,16 +35,21 @@ p2p_error_t *p2p_keyring_add(p2p_keyring_t *ring, const char *text);
 int p2p_keyring_count(const p2p_keyring_t *ring);
 const char *p2p_keyring_text(apr_pool_t *p, const p2p_keyring_t *ring, int i);
 
+/* Its id, 8 hex digits, or NULL. */
+const char *p2p_keyring_id(const p2p_keyring_t *ring, int i);
+
 /* Seals len bytes: "v1.<key id>.<base64url of nonce, ciphertext and tag>" in p. An empty value seals to "".
  */
 p2p_error_t *p2p_seal(apr_pool_t *p, const p2p_keyring_t *ring, const p2p_seal_place_t *place,
                       const char *plain, apr_size_t len, const char **sealed);
 
 /* Opens it: plain text in p, NUL-terminated; len may be NULL. "" opens to "". Errors: P2P_E_INTERNAL
- * "cannot-open" with what to do (a key that is not in the ring names its id; a value that was moved or
- * changed says so). */
+ * "key-missing" (the key, by its id, is not in the ring), "cannot-open" (the value was moved, changed or damaged). */
 p2p_error_t *p2p_unseal(apr_pool_t *p, const p2p_keyring_t *ring, const p2p_seal_place_t *place,
                         const char *sealed, const char **plain, apr_size_t *len);
+
+/* Is it one of p2p_unseal's errors? */
+int p2p_is_unopenable(const p2p_error_t *error);
 
 /* HMAC-SHA256 of text under a key derived (HKDF, the purpose as info) from the i-th key of the ring, as 64
  * hex digits in p. Finds a value again without storing it: look up under each key of the ring, store under

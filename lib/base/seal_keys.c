@@ -160,6 +160,13 @@ const p2p_key_t *p2p_keyring_find(const p2p_keyring_t *ring, const char *text)
     return NULL;
 }
 
+const char *p2p_keyring_id(const p2p_keyring_t *ring, int i)
+{
+    const p2p_key_t *key = p2p_keyring_at(ring, i);
+
+    return key ? key->id : NULL;
+}
+
 const char *p2p_keyring_text(apr_pool_t *p, const p2p_keyring_t *ring, int i)
 {
     const p2p_key_t *key = p2p_keyring_at(ring, i);

@@ -9,6 +9,7 @@
 #include "runner/runner.h"
 #include "runner/spec_source.h"
 #include "runner/user.h"
+#include "store/hash_keys.h"
 #include "store/migrate.h"
 #include "store/oidc_server_store.h"
 #include "store/runner_store.h"
@@ -27,10 +28,9 @@ static int failed(const p2p_error_t *error)
     return p2p_exit_code(error);
 }
 
-/* What was printed is only said to be done when it is out. */
-static int done(FILE *out)
+int p2p_command_done(FILE *out, int code)
 {
-    if (!fflush(out) && !ferror(out)) return EX_OK;
+    if (!fflush(out) && !ferror(out)) return code;
     perror("p2p-runner: standard output");
     return EX_IOERR;
 }
@@ -42,7 +42,7 @@ int p2p_command_keygen(apr_pool_t *p, FILE *out)
 
     if (error) return failed(error);
     fputs(text, out);
-    return done(out);
+    return p2p_command_done(out, EX_OK);
 }
 
 /* Root's work ends here: an SQLite file is httpd's User's, and PostgreSQL may ask who connects. */
@@ -54,20 +54,21 @@ static p2p_error_t *open_as_user(apr_pool_t *p, const p2p_spec_t *spec, const p2
 
 int p2p_command_migrate(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out)
 {
+    p2p_keyring_t *hashes;
     p2p_db_t *db;
     int from, to;
     p2p_error_t *error = open_as_user(p, spec, log, &db);
 
     if (!error) error = p2p_migrate(db, p, &from, &to);
+    if (!error) error = p2p_hash_keys(db, p, spec->keyring, &hashes); /* so that every database has a sealed value from the beginning */
     if (error) return failed(error);
     if (from == to) fprintf(out, "The schema is at version %d; nothing was to be done.\n", to);
     else if (!from) fprintf(out, "The schema was created at version %d.\n", to);
     else fprintf(out, "The schema was upgraded from version %d to %d.\n", from, to);
-    return done(out);
+    return p2p_command_done(out, EX_OK);
 }
 
-/* For the commands that need a schema. */
-static p2p_error_t *open_checked(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, p2p_db_t **db)
+p2p_error_t *p2p_command_open(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, p2p_db_t **db)
 {
     P2P_TRY(open_as_user(p, spec, log, db));
     return p2p_schema_check(*db, p);
@@ -77,12 +78,12 @@ int p2p_command_status(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
 {
     json_object *status;
     p2p_db_t *db;
-    p2p_error_t *error = open_checked(p, spec, log, &db);
+    p2p_error_t *error = p2p_command_open(p, spec, log, &db);
 
     if (!error) error = p2p_runner_status(db, p, &status);
     if (error) return failed(error);
     fprintf(out, "%s\n", p2p_json_print(p, status, NULL));
-    return done(out);
+    return p2p_command_done(out, EX_OK);
 }
 
 static void read_definition(apr_pool_t *p, json_object *doc, int allow_http, int number, apr_array_header_t *servers,
@@ -142,9 +143,9 @@ int p2p_command_import(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
         fprintf(stderr, "p2p-runner: nothing was imported.\n");
         return EX_DATAERR;
     }
-    error = open_checked(p, spec, log, &db);
+    error = p2p_command_open(p, spec, log, &db);
     if (!error) error = p2p_oidc_server_import(db, p, spec->keyring, servers, &created, &updated);
     if (error) return failed(error);
     fprintf(out, "%d created, %d updated, %d unchanged\n", created, updated, servers->nelts - created - updated);
-    return done(out);
+    return p2p_command_done(out, EX_OK);
 }

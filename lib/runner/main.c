@@ -36,6 +36,8 @@ static const char usage[] =
     "  migrate                  create or upgrade the schema\n"
     "  definitions import FILE  create or update definitions by issuer (a JSON array; - is standard input)\n"
     "  keygen                   print a new sealing key: (umask 077; p2p-runner keygen > p2p.key)\n"
+    "  reseal                   seal anew, with the first key of P2PSecretKeyFile, what another key sealed\n"
+    "  reseal check             tell how much is sealed with which key\n"
     "  status                   show runners and jobs as JSON\n"
     "  once                     work until the queue is empty\n"
     "  run                      what httpd starts: the specification on descriptor 3, a wake pipe on 4\n"
@@ -129,6 +131,7 @@ static int command(apr_pool_t *p, const call_t *call, const p2p_spec_t *spec, co
 
     if (is(call, 1, "migrate")) return p2p_command_migrate(p, spec, log, stdout);
     if (is(call, 1, "status")) return p2p_command_status(p, spec, log, stdout);
+    if (!strcmp(call->words[0], "reseal")) return p2p_command_reseal(p, spec, log, call->count == 2, stdout);
     if (is(call, 3, "definitions")) return p2p_command_import(p, spec, log, call->words[2], stdout);
     apr_pool_create(&own, p);
     return work(own, call, spec, log);
@@ -136,10 +139,11 @@ static int command(apr_pool_t *p, const call_t *call, const p2p_spec_t *spec, co
 
 static int is_known(const call_t *call)
 {
-    static const char *const plain[] = {"migrate", "keygen", "status", "once", "run", "version", "help"};
+    static const char *const plain[] = {"migrate", "keygen", "reseal", "status", "once", "run", "version", "help"};
 
     for (apr_size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (is(call, 1, plain[i])) return 1;
+    if (is(call, 2, "reseal")) return !strcmp(call->words[1], "check");
     return is(call, 3, "definitions") && !strcmp(call->words[1], "import");
 }
 

@@ -10,6 +10,7 @@
 #include "oidc/target_http.h"
 #include "runner/claim.h"
 #include "runner/wake.h"
+#include "store/hash_keys.h"
 #include "store/job_store.h"
 #include "store/migrate.h"
 #include "store/runner_store.h"
@@ -60,7 +61,7 @@ int p2p_exit_code(const p2p_error_t *error)
     if (!error) return EX_OK;
     switch (error->kind) {
     case P2P_E_UNAVAILABLE: return EX_UNAVAILABLE;
-    case P2P_E_INTERNAL: return EX_SOFTWARE;
+    case P2P_E_INTERNAL: return p2p_is_unopenable(error) ? EX_CONFIG : EX_SOFTWARE;
     case P2P_E_CONFLICT: return strcmp(error->code, "runner-alive") ? EX_CONFIG : EX_TEMPFAIL;
     default: return EX_CONFIG;
     }
@@ -134,10 +135,13 @@ static p2p_error_t *compare_clocks(runner_t *r)
  * one's. */
 static p2p_error_t *register_runner(runner_t *r)
 {
+    p2p_keyring_t *hashes;
     const char *uuid;
 
     P2P_TRY(open_database(r));
     P2P_TRY(p2p_schema_check(r->context.db, r->scratch));
+    /* Every database has them, and a reseal takes them last: where they open, all does. */
+    P2P_TRY(p2p_hash_keys(r->context.db, r->scratch, r->spec->keyring, &hashes));
     P2P_TRY(p2p_uuid4(r->scratch, &uuid));
     r->context.owner = apr_psprintf(r->pool, "%s/%d/%.8s", r->instance, r->spec->slot, uuid);
     P2P_TRY(p2p_runner_register(r->context.db, r->scratch, r->context.owner, r->instance, r->spec->slot, r->host,
@@ -176,7 +180,7 @@ static void database_there(runner_t *r)
 /* A database that can be asked but not worked with is no reason to ask again. */
 static int is_final(const p2p_error_t *error)
 {
-    return error->kind == P2P_E_CONFLICT || error->kind == P2P_E_INVALID;
+    return error->kind == P2P_E_CONFLICT || error->kind == P2P_E_INVALID || p2p_is_unopenable(error);
 }
 
 static void drop_unconfirmed(runner_t *r)

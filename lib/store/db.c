@@ -20,8 +20,8 @@ enum { SQLITE_BUSY_CODE = 5, SQLITE_LOCKED_CODE = 6 };
 
 /* One call: what to run and where the result goes. */
 typedef struct call_t {
-    p2p_sql_t statement;
-    const char **args;
+    const p2p_sql_statement_t *statement;
+    const char *const *args;
     p2p_rows_t *rows; /* NULL: a statement without result */
     int changed;
     int rv; /* the driver's code of the last attempt */
@@ -139,23 +139,21 @@ static void set_up(p2p_db_t *db, apr_pool_t *p)
 }
 
 /* Prepares the statement whether it is known or not. */
-static int prepare(p2p_db_t *db, apr_pool_t *p, p2p_sql_t statement, apr_dbd_prepared_t **prepared)
+static int prepare(p2p_db_t *db, apr_pool_t *p, const p2p_sql_statement_t *statement, apr_dbd_prepared_t **prepared)
 {
-    const char *label = p2p_sql(statement)->label;
     int rv;
 
     if (apr_hash_count(db->prepared) == 0) set_up(db, p);
     *prepared = NULL;
-    rv = apr_dbd_prepare(db->driver, db->connection_pool, db->handle, p2p_sql_text(p, statement, db->pgsql),
-                         label,
+    rv = apr_dbd_prepare(db->driver, db->connection_pool, db->handle, p2p_sql_for(p, statement->text, db->pgsql), statement->label,
                          prepared);
-    if (rv == 0) apr_hash_set(db->prepared, label, APR_HASH_KEY_STRING, *prepared);
+    if (rv == 0) apr_hash_set(db->prepared, statement->label, APR_HASH_KEY_STRING, *prepared);
     return rv;
 }
 
-static int statement_of(p2p_db_t *db, apr_pool_t *p, p2p_sql_t statement, apr_dbd_prepared_t **prepared)
+static int statement_of(p2p_db_t *db, apr_pool_t *p, const p2p_sql_statement_t *statement, apr_dbd_prepared_t **prepared)
 {
-    *prepared = apr_hash_get(db->prepared, p2p_sql(statement)->label, APR_HASH_KEY_STRING);
+    *prepared = apr_hash_get(db->prepared, statement->label, APR_HASH_KEY_STRING);
     return *prepared ? 0 : prepare(db, p, statement, prepared);
 }
 
@@ -185,12 +183,12 @@ static int attempt(p2p_db_t *db, apr_pool_t *p, call_t *call)
     call->rv = statement_of(db, p, call->statement, &prepared);
     if (call->rv) return 0;
     if (!call->rows) {
-        call->rv = apr_dbd_pquery(db->driver, p, db->handle, &call->changed, prepared, 0, call->args);
+        call->rv = apr_dbd_pquery(db->driver, p, db->handle, &call->changed, prepared, 0, (const char **)call->args);
         return call->rv == 0;
     }
-    call->rv = apr_dbd_pselect(db->driver, p, db->handle, &result, prepared, 1, 0, call->args);
+    call->rv = apr_dbd_pselect(db->driver, p, db->handle, &result, prepared, 1, 0, (const char **)call->args);
     if (call->rv) return 0;
-    take_rows(db, p, result, p2p_sql(call->statement)->columns, call->rows);
+    take_rows(db, p, result, call->statement->columns, call->rows);
     return 1;
 }
 
@@ -203,20 +201,20 @@ static int recovered(p2p_db_t *db, apr_pool_t *p, const call_t *call)
     if (!db->pgsql && (call->rv == SQLITE_BUSY_CODE || call->rv == SQLITE_LOCKED_CODE)) return 0;
     if (!connected(db, p)) return 0;
     if (!db->pgsql) {
-        apr_hash_set(db->prepared, p2p_sql(call->statement)->label, APR_HASH_KEY_STRING, NULL);
+        apr_hash_set(db->prepared, call->statement->label, APR_HASH_KEY_STRING, NULL);
         return prepare(db, p, call->statement, &prepared) == 0;
     }
     if (prepare(db, p, call->statement, &prepared)) return 0;
     /* The label was free, so this is a new session: the other statements are gone as well. */
     p2p_db_forget_statements(db);
     set_up(db, p);
-    apr_hash_set(db->prepared, p2p_sql(call->statement)->label, APR_HASH_KEY_STRING, prepared);
+    apr_hash_set(db->prepared, call->statement->label, APR_HASH_KEY_STRING, prepared);
     return 1;
 }
 
 static p2p_error_t *run(p2p_db_t *db, apr_pool_t *p, call_t *call)
 {
-    const char *label = p2p_sql(call->statement)->label, *message;
+    const char *label = call->statement->label, *message;
 
     if (db->suspect && !db->in_transaction) {
         if (monotonic() < db->quiet_until) return p2p_db_away(p);
@@ -247,25 +245,41 @@ static const char **collect(apr_pool_t *p, const char *types, va_list values)
 
 p2p_error_t *p2p_db_select(p2p_db_t *db, apr_pool_t *p, p2p_sql_t statement, p2p_rows_t *rows, ...)
 {
-    call_t call = {.statement = statement, .rows = rows};
+    call_t call = {.statement = p2p_sql(statement), .rows = rows};
     va_list values;
 
     va_start(values, rows);
-    call.args = collect(p, p2p_sql(statement)->types, values);
+    call.args = collect(p, call.statement->types, values);
     va_end(values);
     return run(db, p, &call);
 }
 
 p2p_error_t *p2p_db_exec(p2p_db_t *db, apr_pool_t *p, p2p_sql_t statement, int *changed, ...)
 {
-    call_t call = {.statement = statement};
+    call_t call = {.statement = p2p_sql(statement)};
     va_list values;
 
     va_start(values, changed);
-    call.args = collect(p, p2p_sql(statement)->types, values);
+    call.args = collect(p, call.statement->types, values);
     va_end(values);
     P2P_TRY(run(db, p, &call));
     if (changed) *changed = call.changed;
+    return NULL;
+}
+
+p2p_error_t *p2p_db_select_made(p2p_db_t *db, apr_pool_t *p, const p2p_sql_statement_t *made, const char *const *args, p2p_rows_t *rows)
+{
+    call_t call = {.statement = made, .args = args, .rows = rows};
+
+    return run(db, p, &call);
+}
+
+p2p_error_t *p2p_db_exec_made(p2p_db_t *db, apr_pool_t *p, const p2p_sql_statement_t *made, const char *const *args, int *changed)
+{
+    call_t call = {.statement = made, .args = args};
+
+    P2P_TRY(run(db, p, &call));
+    *changed = call.changed;
     return NULL;
 }
 

@@ -41,6 +41,11 @@ p2p_error_t *p2p_db_select(p2p_db_t *db, apr_pool_t *p, p2p_sql_t statement, p2p
 /* The same for a statement without result; *changed (may be NULL) is the number of rows it changed. */
 p2p_error_t *p2p_db_exec(p2p_db_t *db, apr_pool_t *p, p2p_sql_t statement, int *changed, ...);
 
+/* The same for the statements of store/sealed_table.h, which are made from its list. args: a text for each letter of its types, UTF-8, numbers
+ * in digits. The label lives as long as the connection. */
+p2p_error_t *p2p_db_select_made(p2p_db_t *db, apr_pool_t *p, const p2p_sql_statement_t *made, const char *const *args, p2p_rows_t *rows);
+p2p_error_t *p2p_db_exec_made(p2p_db_t *db, apr_pool_t *p, const p2p_sql_statement_t *made, const char *const *args, int *changed);
+
 /* A transaction. Whatever p2p_db_transaction's fn returns decides: NULL commits, an error rolls back and is
  * returned. A connection lost inside is P2P_E_UNAVAILABLE, and nothing is changed (a lost COMMIT may have
  * happened: callers write so that the same transaction again changes nothing or fails on its fence). Not

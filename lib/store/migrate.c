@@ -7,9 +7,10 @@
 #include "store/db_private.h"
 
 #define TEXT_COLUMN " TEXT NOT NULL DEFAULT ''"
+#define SEALED_COLUMN TEXT_COLUMN /* opens only in its own table, column and row; sealed_table.c lists them */
 #define NUMBER_COLUMN " BIGINT NOT NULL DEFAULT 0"
 
-/* Schema 1, a statement each. What is sealed opens only in its own table, column and row. */
+/* Schema 1, a statement each. */
 static const char *const schema_1[] = {
     "CREATE TABLE p2p_schema (id BIGINT NOT NULL PRIMARY KEY, version" NUMBER_COLUMN ")",
     "INSERT INTO p2p_schema (id, version) VALUES (1, 0)",
@@ -18,13 +19,13 @@ static const char *const schema_1[] = {
 
     "CREATE TABLE p2p_oidc_server (pid BIGINT NOT NULL PRIMARY KEY, version" NUMBER_COLUMN ", name" TEXT_COLUMN ", "
     "issuer TEXT NOT NULL UNIQUE, id_namespace" TEXT_COLUMN ", client_id" TEXT_COLUMN ", "
-    "client_secret" TEXT_COLUMN ", key_text" TEXT_COLUMN ", key_file" TEXT_COLUMN ", " /* these three sealed */
+    "client_secret" SEALED_COLUMN ", key_text" SEALED_COLUMN ", key_file" SEALED_COLUMN ", "
     "auth_well_known" TEXT_COLUMN ", scopes" TEXT_COLUMN ", fhir_endpoint" TEXT_COLUMN ", "
     "token_endpoint" TEXT_COLUMN ", custom_token_params" TEXT_COLUMN ", response_type" TEXT_COLUMN ", "
     "organization_id" TEXT_COLUMN ", notes" TEXT_COLUMN ", archived" NUMBER_COLUMN ", last_updated" NUMBER_COLUMN ")",
 
     "CREATE TABLE p2p_grant (id BIGINT NOT NULL PRIMARY KEY, version" NUMBER_COLUMN ", oidc_server_id" NUMBER_COLUMN
-    ", kind" TEXT_COLUMN ", access_token" TEXT_COLUMN ", refresh_token" TEXT_COLUMN ", " /* sealed */
+    ", kind" TEXT_COLUMN ", access_token" SEALED_COLUMN ", refresh_token" SEALED_COLUMN ", "
     "access_expires" NUMBER_COLUMN ", ended" NUMBER_COLUMN ", refresh_owner" TEXT_COLUMN
     ", refresh_until" NUMBER_COLUMN ", last_updated" NUMBER_COLUMN ")",
 
@@ -32,18 +33,18 @@ static const char *const schema_1[] = {
     "CREATE TABLE p2p_grant_alias (hash TEXT NOT NULL PRIMARY KEY, grant_id" NUMBER_COLUMN
     ", create_time" NUMBER_COLUMN ")",
 
-    /* source_hash: keyed hash of definition and source patient; target_patient sealed. */
+    /* source_hash: keyed hash of definition and source patient. */
     "CREATE TABLE p2p_binding (id BIGINT NOT NULL PRIMARY KEY, target" TEXT_COLUMN ", oidc_server_id" NUMBER_COLUMN
-    ", source_hash" TEXT_COLUMN ", target_patient" TEXT_COLUMN ", create_time" NUMBER_COLUMN
+    ", source_hash" TEXT_COLUMN ", target_patient" SEALED_COLUMN ", create_time" NUMBER_COLUMN
     ", UNIQUE (target, oidc_server_id, source_hash))",
 
-    /* source_patient, target_patient and error_detail are sealed. retrieved counts landed parts only. */
+    /* retrieved counts landed parts only. */
     "CREATE TABLE p2p_job (id BIGINT NOT NULL PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, version" NUMBER_COLUMN
     ", kind" TEXT_COLUMN ", target" TEXT_COLUMN ", oidc_server_id" NUMBER_COLUMN ", grant_id" NUMBER_COLUMN
-    ", client" TEXT_COLUMN ", source_hash" TEXT_COLUMN ", source_patient" TEXT_COLUMN ", target_patient" TEXT_COLUMN
+    ", client" TEXT_COLUMN ", source_hash" TEXT_COLUMN ", source_patient" SEALED_COLUMN ", target_patient" SEALED_COLUMN
     ", organization" TEXT_COLUMN ", status" TEXT_COLUMN ", attempt" NUMBER_COLUMN ", create_time" NUMBER_COLUMN
     ", start_time" NUMBER_COLUMN ", end_time" NUMBER_COLUMN ", last_updated" NUMBER_COLUMN ", task_id" TEXT_COLUMN
-    ", error_code" TEXT_COLUMN ", error_sentence" TEXT_COLUMN ", error_detail" TEXT_COLUMN ", parts" NUMBER_COLUMN
+    ", error_code" TEXT_COLUMN ", error_sentence" TEXT_COLUMN ", error_detail" SEALED_COLUMN ", parts" NUMBER_COLUMN
     ", retrieved" NUMBER_COLUMN ", written" NUMBER_COLUMN ", duplicate" NUMBER_COLUMN ", skipped" NUMBER_COLUMN
     ", rejected" NUMBER_COLUMN ", waiting" NUMBER_COLUMN ", bytes" NUMBER_COLUMN ", lease_owner" TEXT_COLUMN
     ", lease_epoch" NUMBER_COLUMN ")",
@@ -55,19 +56,18 @@ static const char *const schema_1[] = {
     "CREATE INDEX p2p_job_server ON p2p_job (oidc_server_id, id)",
 
     "CREATE TABLE p2p_request (job_id BIGINT NOT NULL REFERENCES p2p_job (id) ON DELETE CASCADE, number" NUMBER_COLUMN
-    ", kind" TEXT_COLUMN ", url" TEXT_COLUMN ", PRIMARY KEY (job_id, number))", /* url sealed */
+    ", kind" TEXT_COLUMN ", url" SEALED_COLUMN ", PRIMARY KEY (job_id, number))",
 
-    /* url and next_url are sealed. */
     "CREATE TABLE p2p_part (job_id BIGINT NOT NULL REFERENCES p2p_job (id) ON DELETE CASCADE, request" NUMBER_COLUMN
-    ", number" NUMBER_COLUMN ", url" TEXT_COLUMN ", next_url" TEXT_COLUMN ", landed" NUMBER_COLUMN
+    ", number" NUMBER_COLUMN ", url" SEALED_COLUMN ", next_url" SEALED_COLUMN ", landed" NUMBER_COLUMN
     ", received" NUMBER_COLUMN ", mapped" NUMBER_COLUMN ", landed_at" NUMBER_COLUMN ", retrieved" NUMBER_COLUMN
     ", written" NUMBER_COLUMN ", duplicate" NUMBER_COLUMN ", skipped" NUMBER_COLUMN ", rejected" NUMBER_COLUMN
     ", bytes" NUMBER_COLUMN ", sha256" TEXT_COLUMN ", held" TEXT_COLUMN ", PRIMARY KEY (job_id, request, number))",
 
-    /* source_id, detail and body are sealed; a body goes on in further chunks. */
+    /* A body goes on in further chunks. */
     "CREATE TABLE p2p_rejected (job_id BIGINT NOT NULL REFERENCES p2p_job (id) ON DELETE CASCADE, request" NUMBER_COLUMN
     ", part" NUMBER_COLUMN ", number" NUMBER_COLUMN ", chunk" NUMBER_COLUMN ", outcome" TEXT_COLUMN ", type" TEXT_COLUMN
-    ", source_id" TEXT_COLUMN ", code" TEXT_COLUMN ", detail" TEXT_COLUMN ", body" TEXT_COLUMN
+    ", source_id" SEALED_COLUMN ", code" TEXT_COLUMN ", detail" SEALED_COLUMN ", body" SEALED_COLUMN
     ", PRIMARY KEY (job_id, request, part, number, chunk))",
 
     /* Narrow, and lease_until in no index: a heartbeat is a HOT update. */
@@ -85,8 +85,8 @@ static const char *const schema_2[] = {
     "ALTER TABLE p2p_job ADD COLUMN not_before" NUMBER_COLUMN,
     "ALTER TABLE p2p_job ADD COLUMN trouble_since" NUMBER_COLUMN,
 
-    /* The id that the target gave to what we call source_id, a derived id; target_id is sealed. */
-    "CREATE TABLE p2p_id_map (target TEXT NOT NULL, source_id TEXT NOT NULL, type" TEXT_COLUMN ", target_id" TEXT_COLUMN
+    /* The id that the target gave to what we call source_id, a derived id. */
+    "CREATE TABLE p2p_id_map (target TEXT NOT NULL, source_id TEXT NOT NULL, type" TEXT_COLUMN ", target_id" SEALED_COLUMN
     ", create_time" NUMBER_COLUMN ", PRIMARY KEY (target, source_id))",
 
     /* key_hash and body_hash are keyed hashes. */
@@ -129,8 +129,8 @@ static const char *const schema_3[] = {
     "CREATE TABLE p2p_jwks (issuer TEXT NOT NULL PRIMARY KEY, document" TEXT_COLUMN ", introspection_endpoint" TEXT_COLUMN
     ", fetched" NUMBER_COLUMN ", asked" NUMBER_COLUMN ", fault" TEXT_COLUMN ", version" NUMBER_COLUMN ")",
 
-    /* The keys of keyed hashes, sealed: the first (number 0) makes them, all find them. They outlive the sealing keys. */
-    "CREATE TABLE p2p_hash_key (number BIGINT NOT NULL PRIMARY KEY, value" TEXT_COLUMN ")",
+    /* The keys of keyed hashes: the first (number 0) makes them, all find them. They outlive the sealing keys. */
+    "CREATE TABLE p2p_hash_key (number BIGINT NOT NULL PRIMARY KEY, value" SEALED_COLUMN ")",
 
     /* subject: what a job other than an exchange is about; result: what came of it, as JSON. patient_hash: keyed hash of the target
      * patient. */

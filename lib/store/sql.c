@@ -453,7 +453,12 @@ static const fragment_t *fragment_at(const char *text)
 
 const char *p2p_sql_text(apr_pool_t *p, p2p_sql_t statement, int pgsql)
 {
-    const char *rest = statements[statement].text, *result = "";
+    return p2p_sql_for(p, statements[statement].text, pgsql);
+}
+
+const char *p2p_sql_for(apr_pool_t *p, const char *rest, int pgsql)
+{
+    const char *result = "";
 
     while (*rest) {
         apr_size_t plain = strcspn(rest, "{%");

@@ -138,4 +138,7 @@ const p2p_sql_statement_t *p2p_sql(p2p_sql_t statement);
  * SQLite's driver binds every argument as text. */
 const char *p2p_sql_text(apr_pool_t *p, p2p_sql_t statement, int pgsql);
 
+/* The same for a text that is not in the table. */
+const char *p2p_sql_for(apr_pool_t *p, const char *text, int pgsql);
+
 #endif

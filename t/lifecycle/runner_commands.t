@@ -13,7 +13,7 @@ use P2P::Postgres;
 use Symbol qw(gensym);
 use Test::More;
 
-my ($OK, $USAGE, $DATA, $NO_INPUT, $UNAVAILABLE, $CONFIG) = (0, 64, 65, 66, 69, 78);
+my ($OK, $USAGE, $DATA, $NO_INPUT, $UNAVAILABLE, $TEMPORARY, $CONFIG) = (0, 64, 65, 66, 69, 75, 78);
 my $dir    = tempdir('p2p-commands-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $runner = P2P::Httpd::runner();
 my $number = 0;
@@ -135,6 +135,44 @@ subtest 'definitions that are wrong' => sub {
     is((import_them('{}'))[0], $DATA, 'not an array');
     is((import_them('[{]'))[0], $DATA, 'not JSON');
     is((run(undef, 'definitions', 'import', "$dir/nowhere", '--spec', $spec))[0], $NO_INPUT, 'no such file');
+};
+
+subtest 'reseal' => sub {
+    my ($new, $third) = map { (run(undef, 'keygen'))[1] } 1, 2;
+    my ($old_id, $new_id) = map { /^p2p-key (\w+)/ } $key, $new;
+    my $check = sub { my (@keys) = @_; my ($code, $out, $err) = run(undef, 'reseal', 'check', '--spec', spec(keys => \@keys)); return ($code, $out . $err) };
+    my $go = sub { my (@keys) = @_; my ($code, $out, $err) = run(undef, 'reseal', '--spec', spec(keys => \@keys)); return ($code, $out . $err) };
+    is((run(undef, 'reseal', 'chekc', '--spec', $spec))[0], $USAGE, 'a word too many');
+    my ($code, $text) = $check->($key);
+    is($code, $OK, 'one key, and all is sealed with it');
+    like($text, qr/^\d+ values are sealed with key $old_id, the first\.\nNo other key is needed\.$/m, '... is said');
+    ($code, $text) = $check->($new, $key);
+    is($code, $TEMPORARY, 'a new one before it');
+    like($text, qr/^0 values are sealed with key $new_id, the first\.\np2p_oidc_server, client_secret: 4 values of key $old_id$/m, '... what the old one is still needed for');
+    ($code, $text) = $check->($new);
+    is($code, $DATA, 'the old one is taken away too early');
+    like($text, qr/client_secret: 4 values of key $old_id, which is missing in P2PSecretKeyFile/, '... is said');
+    for my $command ('reseal', 'once', 'migrate') {
+        my ($code, $out, $err) = run(undef, $command, '--spec', spec(keys => [$new]));
+        is($code, $CONFIG, "$command without the old one");
+        like($err, qr/A value was sealed with key $old_id, which is missing: name its file in P2PSecretKeyFile, behind the first\. \(key-missing\)/, '... says what to do');
+    }
+    ($code, $text) = $go->($new, $key);
+    is($code, $OK, 'reseal') or diag $text;
+    like($text, qr/^p2p_oidc_server: 4 values sealed anew\n.*No other key is needed\.$/ms, '... tells how it went');
+    is(($check->($new))[0], $OK, '... and the old one can go');
+    my ($again, $said) = $go->($new, $key);
+    is($again, $OK, 'once more');
+    like($said, qr/^0 values were sealed anew\.$/m, '... there is nothing to do');
+    system('sqlite3', "$dir/p2p.db", "UPDATE p2p_oidc_server SET client_secret = (SELECT client_secret FROM p2p_oidc_server WHERE pid = 2) WHERE pid = 3; UPDATE p2p_oidc_server SET key_text = 'x' WHERE pid = 2") == 0 or die 'sqlite3';
+    ($code, $text) = $go->($third, $new);
+    is($code, $DATA, 'values that cannot be opened');
+    like($text, qr/^p2p-runner: p2p_oidc_server 2, key_text: .*damaged.* \(cannot-open\)$/m, '... are named');
+    like($text, qr/^p2p-runner: p2p_oidc_server 3, client_secret: .*moved from its place.* \(cannot-open\)$/m, '... each');
+    like($text, qr/^4 values were .*^p2p_oidc_server, client_secret: 1 values of key $new_id\n.*^p2p_oidc_server, key_text: 1 values that are damaged$/ms, '... and the others were sealed anew');
+    unlike($text, qr/very-secret|p2p-key/, '... without a secret');
+    system('sqlite3', "$dir/p2p.db", "UPDATE p2p_oidc_server SET client_secret = '', key_text = ''") == 0 or die 'sqlite3';
+    is(($go->($key, $third, $new))[0], $OK, 'back to the first, for what follows');
 };
 
 subtest 'status and once' => sub {

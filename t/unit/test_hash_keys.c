@@ -51,7 +51,7 @@ static void outlive_sealing_keys(void **state)
 
     (void)state;
     add_key(next);
-    expect_error(p2p_hash_keys(db, pool, next, &hashes), P2P_E_INTERNAL, "cannot-open");
+    expect_error(p2p_hash_keys(db, pool, next, &hashes), P2P_E_INTERNAL, "key-missing");
     expect_ok(p2p_unseal_column(pool, ring, "p2p_hash_key", "value", 0, ask_sql("SELECT value FROM p2p_hash_key"), &text));
     expect_ok(p2p_seal_column(pool, next, "p2p_hash_key", "value", 0, text, &sealed));
     run_sql(apr_psprintf(pool, "UPDATE p2p_hash_key SET value = '%s'", sealed));
