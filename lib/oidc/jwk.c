@@ -92,8 +92,7 @@ static p2p_error_t *bad(apr_pool_t *p, const char *what)
     return p2p_error_make(p, P2P_E_INVALID, "bad-keys", "%s", what);
 }
 
-/* A member that may be missing; 0 where it is no text. */
-static int optional_text(json_object *key, const char *name, const char **text)
+int p2p_jwk_text(json_object *key, const char *name, const char **text)
 {
     *text = "";
     if (!json_object_object_get_ex(key, name, NULL)) return 1;
@@ -175,10 +174,10 @@ static const char *read_key(apr_pool_t *p, json_object *doc, p2p_jwk_t *key)
     const char *kty = p2p_json_str(doc, "kty"), *use, *id, *algorithm, *wrong;
 
     if (!kty || (strcmp(kty, "RSA") && strcmp(kty, "EC"))) return "must be of the kty RSA or EC";
-    if (!optional_text(doc, "use", &use) || (*use && strcmp(use, "sig")) || !may_verify(doc))
+    if (!p2p_jwk_text(doc, "use", &use) || (*use && strcmp(use, "sig")) || !may_verify(doc))
         return "must be for signatures: its use \"sig\", its key_ops with \"verify\", or without them";
-    if (!optional_text(doc, "kid", &id)) return "must have a text as kid";
-    if (!optional_text(doc, "alg", &algorithm)) return "must have a text as alg";
+    if (!p2p_jwk_text(doc, "kid", &id)) return "must have a text as kid";
+    if (!p2p_jwk_text(doc, "alg", &algorithm)) return "must have a text as alg";
     wrong = !strcmp(kty, "RSA") ? read_rsa(p, doc, key) : read_ec(p, doc, key);
     if (wrong) return wrong;
     key->algorithm = "";

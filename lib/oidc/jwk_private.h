@@ -3,6 +3,7 @@
 #ifndef P2P_OIDC_JWK_PRIVATE_H
 #define P2P_OIDC_JWK_PRIVATE_H
 
+#include "base/json.h"
 #include "oidc/jwk.h"
 
 typedef enum { P2P_JWK_RSA, P2P_JWK_P256, P2P_JWK_P384, P2P_JWK_P521 } p2p_jwk_kind_t;
@@ -15,6 +16,9 @@ typedef struct p2p_jwk_t {
     apr_size_t signature;    /* bytes of what it signs */
     struct _cjose_jwk_int *jose;
 } p2p_jwk_t;
+
+/* A member of a key or header that may be missing: *text is "" then. 0 where it is no text. */
+int p2p_jwk_text(json_object *doc, const char *name, const char **text);
 
 /* Is it one of the nine algorithms that are taken? */
 int p2p_jwk_algorithm(const char *name);

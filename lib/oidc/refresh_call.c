@@ -127,7 +127,7 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
         on_failure(call, failure);
         return;
     }
-    switch (p2p_token_judge(call->pool, &call->asked, status, body, len, &call->refreshed.tokens, &error)) {
+    switch (p2p_token_answer_judge(call->pool, &call->asked, status, body, len, &call->refreshed.tokens, &error)) {
     case P2P_TOKEN_GIVEN:
         if (call->refreshed.tokens.lives)
             call->refreshed.expires = call->order.clock->now(call->order.clock->baton) + call->refreshed.tokens.lives;

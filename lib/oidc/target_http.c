@@ -254,7 +254,7 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
 
     if (failure) {
         fail_fetch(target, 0, p2p_token_no_answer(target->scratch, failure));
-    } else if (p2p_token_judge(target->scratch, &target->asked, status, body, len, &answer, &error) != P2P_TOKEN_GIVEN) {
+    } else if (p2p_token_answer_judge(target->scratch, &target->asked, status, body, len, &answer, &error) != P2P_TOKEN_GIVEN) {
         fail_fetch(target, p2p_http_retry_after(fields, wall(target), LONGEST_ASKED), error);
     } else {
         target->is_fetching = 0;

@@ -108,8 +108,8 @@ static p2p_token_verdict_t judge_refused(apr_pool_t *p, const p2p_token_asked_t 
     return verdict;
 }
 
-p2p_token_verdict_t p2p_token_judge(apr_pool_t *p, const p2p_token_asked_t *asked, int status, const char *body,
-                                    apr_size_t len, p2p_token_answer_t *answer, p2p_error_t **error)
+p2p_token_verdict_t p2p_token_answer_judge(apr_pool_t *p, const p2p_token_asked_t *asked, int status, const char *body,
+                                           apr_size_t len, p2p_token_answer_t *answer, p2p_error_t **error)
 {
     json_object *doc = NULL;
 

@@ -36,8 +36,8 @@ typedef enum {
  * target: P2P_E_REFUSED "target-token-refused"; of both: P2P_E_UNAVAILABLE "token-endpoint-unreachable". The
  * bare name of customTokenParams is looked for as the patient's id, then "patient". All in p. No token is in a
  * sentence or detail. */
-p2p_token_verdict_t p2p_token_judge(apr_pool_t *p, const p2p_token_asked_t *asked, int status, const char *body,
-                                    apr_size_t len, p2p_token_answer_t *answer, p2p_error_t **error);
+p2p_token_verdict_t p2p_token_answer_judge(apr_pool_t *p, const p2p_token_asked_t *asked, int status, const char *body,
+                                           apr_size_t len, p2p_token_answer_t *answer, p2p_error_t **error);
 
 /* The error of a request that got no answer, as one of a token endpoint: where it may pass, code
  * "token-endpoint-unreachable". In p. */

@@ -7,6 +7,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
@@ -156,6 +157,7 @@ static inline const char *signature_of(apr_pool_t *p, EVP_PKEY *key, const char 
     }
     if (!EVP_DigestSign(md, bytes, &len, (const unsigned char *)input, strlen(input))) len = 0;
     EVP_MD_CTX_free(md);
+    ERR_clear_error(); /* a key was asked to sign in a way that is not its own */
     if (EVP_PKEY_is_a(key, "EC") && !der) return raw_ecdsa(p, bytes, len, coordinate_bytes(key));
     return p2p_base64url_encode(p, bytes, len);
 }
