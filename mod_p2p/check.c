@@ -221,6 +221,17 @@ static void check_trusts(check_t *check)
     }
 }
 
+/* Commands of the runner read it as well. */
+static void check_key_dir(check_t *check)
+{
+    p2p_config_t *config = check->config;
+
+    config->spec.key_dir = config->key_dir;
+    if (!config->key_dir || ap_is_directory(check->p, config->key_dir)) return;
+    fault(check, "P2PKeyDir", apr_pstrcat(check->p, config->key_dir, " is not a directory: make it, for root to write and httpd's User to "
+                                          "read", NULL));
+}
+
 /* What only the runner needs is no fault where this httpd starts none. */
 static void check_runner(check_t *check)
 {
@@ -305,6 +316,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     if (config->spec.ca_file) report(&check, "P2PCAFile", check_ca(pconf, config->spec.ca_file));
     check_keys(&check);
     check_trusts(&check);
+    check_key_dir(&check);
     check_runner(&check);
     check_database(&check);
     return check.faults ? HTTP_INTERNAL_SERVER_ERROR : OK;

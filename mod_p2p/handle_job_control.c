@@ -125,10 +125,10 @@ typedef struct change_t {
 /* Does the If-Match of the request, if there is one, name the job as it is? */
 static void look_at_condition(request_rec *r, change_t *change)
 {
-    const char *wanted = apr_table_get(r->headers_in, "If-Match");
+    p2p_if_match_t match = p2p_if_match(r, change->job->version);
 
-    change->exact = wanted && strcmp(wanted, "*");
-    change->stale = change->exact && !ap_find_etag_strong(r->pool, wanted, p2p_etag_version(r->pool, change->job->version));
+    change->exact = match != P2P_MATCH_ANY;
+    change->stale = match == P2P_MATCH_STALE;
 }
 
 static p2p_error_t *find(p2p_db_t *db, request_rec *r, change_t *change)

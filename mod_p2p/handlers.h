@@ -29,6 +29,21 @@ int p2p_handle_job_restart(request_rec *r, const p2p_match_t *match);
  * page, and the sums of all. */
 int p2p_handle_report(request_rec *r, const p2p_match_t *match);
 
+/* GET /admin/oidc_servers?name=&issuer=&organization=&archived=&page=: definitions, 50 a page. */
+int p2p_handle_admin_servers(request_rec *r, const p2p_match_t *match);
+
+/* POST /admin/oidc_servers: 201. */
+int p2p_handle_admin_server_post(request_rec *r, const p2p_match_t *match);
+
+/* GET, PUT, PATCH (JSON merge patch) and DELETE /admin/oidc_servers/{id}. */
+int p2p_handle_admin_server(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_server_put(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_server_patch(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_server_delete(request_rec *r, const p2p_match_t *match);
+
+/* POST /admin/oidc_servers/{id}/unbind: a source patient may be somebody else's at the target from now on; 204. */
+int p2p_handle_admin_server_unbind(request_rec *r, const p2p_match_t *match);
+
 /* GET /health: 200 where the database answers and has a schema that this program serves. */
 int p2p_handle_health(request_rec *r, const p2p_match_t *match);
 

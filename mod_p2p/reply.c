@@ -59,3 +59,11 @@ const char *p2p_etag_doc(apr_pool_t *p, json_object *doc)
     apr_sha1_final(digest, &sha1);
     return apr_pstrcat(p, "\"", apr_pescape_hex(p, digest, 8, 0), "\"", NULL);
 }
+
+p2p_if_match_t p2p_if_match(request_rec *r, apr_int64_t version)
+{
+    const char *wanted = apr_table_get(r->headers_in, "If-Match");
+
+    if (!wanted || !strcmp(wanted, "*")) return P2P_MATCH_ANY;
+    return ap_find_etag_strong(r->pool, wanted, p2p_etag_version(r->pool, version)) ? P2P_MATCH_EXACT : P2P_MATCH_STALE;
+}

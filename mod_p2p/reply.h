@@ -21,4 +21,12 @@ int p2p_reply(request_rec *r, int status, json_object *doc, const char *etag);
 const char *p2p_etag_version(apr_pool_t *p, apr_int64_t version);
 const char *p2p_etag_doc(apr_pool_t *p, json_object *doc);
 
+/* What the request's If-Match says of a row's version. */
+typedef enum {
+    P2P_MATCH_ANY,   /* there is none, or any version will do */
+    P2P_MATCH_EXACT, /* this very version is meant: a change in between is a 412, too */
+    P2P_MATCH_STALE  /* another one is */
+} p2p_if_match_t;
+p2p_if_match_t p2p_if_match(request_rec *r, apr_int64_t version);
+
 #endif

@@ -26,6 +26,13 @@ static const p2p_route_t routes[] = {
     { "/api/oidc_servers/{id}/batch_job/{id}", M_DELETE, P2P_ROLE_PORTAL, p2p_handle_job_stop, "stop" },
     { "/api/oidc_servers/{id}/batch_job/{id}/restart", M_POST, P2P_ROLE_PORTAL, p2p_handle_job_restart, "restart" },
     { "/api/oidc_servers/{id}/batch_job/{id}/report", M_GET, P2P_ROLE_PORTAL, p2p_handle_report, NULL },
+    { "/admin/oidc_servers", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_servers, NULL },
+    { "/admin/oidc_servers", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_post, "create" },
+    { "/admin/oidc_servers/{id}", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server, NULL },
+    { "/admin/oidc_servers/{id}", M_PUT, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_put, "replace" },
+    { "/admin/oidc_servers/{id}", M_PATCH, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_patch, "change" },
+    { "/admin/oidc_servers/{id}", M_DELETE, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_delete, "remove" },
+    { "/admin/oidc_servers/{id}/unbind", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_unbind, "unbind" },
     { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health, NULL },
 };
 

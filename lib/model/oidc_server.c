@@ -138,32 +138,28 @@ static const char *custom_token_params(reader_t *reader)
     return given;
 }
 
-static int is_key(json_object *key)
+/* Of a file in P2PKeyDir: no path leads out of it. */
+static const char *key_file(reader_t *reader)
 {
-    return p2p_json_str(key, "kty") != NULL;
-}
+    const char *given = text(reader, "keyFile", 255);
 
-static int is_key_set(json_object *doc)
-{
-    json_object *keys = p2p_json_arr(doc, "keys");
-    apr_size_t count = keys ? json_object_array_length(keys) : 0;
-
-    for (apr_size_t i = 0; i < count; i++) {
-        if (!is_key(json_object_array_get_idx(keys, i))) return 0;
-    }
-    return count > 0;
-}
-
-static const char *key_text(reader_t *reader)
-{
-    const char *given = lines(reader, "keyText", 65536);
-    json_object *doc;
-
-    if (!*given) return given;
-    if (p2p_json_parse(reader->p, given, strlen(given), &doc) || (!is_key(doc) && !is_key_set(doc))) {
-        p2p_field_error(reader->errors, reader->prefix, "keyText", "must be a JWK or a JWK set");
+    for (const char *c = given; *c; c++) {
+        if (isalnum((unsigned char)*c) || *c == '_' || *c == '-' || (*c == '.' && c > given)) continue;
+        p2p_field_error(reader->errors, reader->prefix, "keyFile",
+                        "must be a plain file name of letters, digits, dots, hyphens and underscores, not beginning with a dot");
+        return "";
     }
     return given;
+}
+
+static int flag(reader_t *reader, const char *name)
+{
+    json_object *value;
+
+    if (!json_object_object_get_ex(reader->doc, name, &value) || !value) return 0;
+    if (json_object_is_type(value, json_type_boolean)) return json_object_get_boolean(value);
+    p2p_field_error(reader->errors, reader->prefix, name, "must be true or false");
+    return 0;
 }
 
 static void all_blank(p2p_oidc_server_t *server)
@@ -191,8 +187,8 @@ void p2p_oidc_server_read(apr_pool_t *p, json_object *doc, int allow_http, const
     server->id_namespace = server->issuer;
     server->client_id = text(&reader, "clientId", 1024);
     server->client_secret = text(&reader, "clientSecret", 4096);
-    server->key_text = key_text(&reader);
-    server->key_file = text(&reader, "keyFile", 4096);
+    server->key_text = lines(&reader, "keyText", 65536);
+    server->key_file = key_file(&reader);
     server->auth_well_known = optional_url(&reader, "authWellKnown");
     server->scopes = text(&reader, "scopes", 4096);
     server->fhir_endpoint = base_url(&reader, "fhirEndpoint");
@@ -201,6 +197,7 @@ void p2p_oidc_server_read(apr_pool_t *p, json_object *doc, int allow_http, const
     server->response_type = response_type(&reader);
     server->organization_id = text(&reader, "organizationId", 200);
     server->notes = lines(&reader, "notes", 8192);
+    server->archived = flag(&reader, "archived");
 }
 
 json_object *p2p_oidc_server_public(apr_pool_t *p, const p2p_oidc_server_t *server)

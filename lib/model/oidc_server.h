@@ -4,6 +4,7 @@
 #ifndef P2P_MODEL_OIDC_SERVER_H
 #define P2P_MODEL_OIDC_SERVER_H
 
+#include <apr_time.h>
 #include "base/json.h"
 #include "model/field_error.h"
 
@@ -19,11 +20,13 @@ typedef struct p2p_oidc_server_t {
     const char *auth_well_known, *scopes, *fhir_endpoint, *token_endpoint, *custom_token_params;
     const char *response_type, *organization_id, *notes;
     int archived;
+    apr_time_t last_updated;
+    int client_secret_set, key_text_set; /* as read from the database, whether or not they were opened */
 } p2p_oidc_server_t;
 
-/* Reads the guide's member names (and clientSecret, keyText, keyFile, notes) out of doc and applies every
+/* Reads the guide's member names (and clientSecret, keyText, keyFile, notes, archived) out of doc and applies every
  * rule of a definition; each broken one is added to errors with its JSON pointer under prefix ("" or "/3").
- * Strings in p. */
+ * What the keys are is looked at in oidc/server_keys.h. Strings in p. */
 void p2p_oidc_server_read(apr_pool_t *p, json_object *doc, int allow_http, const char *prefix, p2p_oidc_server_t *server,
                           apr_array_header_t *errors);
 
@@ -33,6 +36,14 @@ json_object *p2p_oidc_server_public(apr_pool_t *p, const p2p_oidc_server_t *serv
 
 /* {"pid":…,"name":…} for the list. */
 json_object *p2p_oidc_server_listed(apr_pool_t *p, const p2p_oidc_server_t *server);
+
+/* The document of /admin/oidc_servers/{id}: the guide's eleven members, then what only administrators see; of the secret and the key text
+ * whether they are set. Owned by p. */
+json_object *p2p_oidc_server_admin(apr_pool_t *p, const p2p_oidc_server_t *server);
+
+/* What p2p_oidc_server_read is to read when the definition old is changed by a JSON merge patch (RFC 7396): what of old is not secret, with
+ * the members of patch in place; a null removes. Owned by p. */
+json_object *p2p_oidc_server_merge(apr_pool_t *p, const p2p_oidc_server_t *old, json_object *patch);
 
 /* The next entry of customTokenParams, of which *rest is what is left: its name, in p, and *value, NULL where
  * it is a bare name (of the member of a token answer that holds the member's id); NULL at the end. */

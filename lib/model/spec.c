@@ -48,6 +48,7 @@ static const member_t members[] = {
     MEMBER("memory", BIG, memory),
     MEMBER("spoolDir", TEXT, spool_dir),
     MEMBER("spoolBytes", BIG, spool_bytes),
+    MEMBER("keyDir", TEXT, key_dir),
     MEMBER("bodyLimit", BIG, body_limit),
     MEMBER("trust", TRUSTS, trusts),
     MEMBER("runners", NUMBER, runners),

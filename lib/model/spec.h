@@ -39,6 +39,7 @@ typedef struct p2p_spec_t {
     int jobs_per_runner;                   /* 16 */
     apr_int64_t memory;                    /* P2PMemory: 32 MiB */
     const char *spool_dir;                 /* P2PSpool */
+    const char *key_dir;                   /* P2PKeyDir */
     apr_int64_t spool_bytes;               /* 2 GiB */
     apr_int64_t body_limit;                /* P2PBodyLimit: 1 MiB (httpd's own) */
     apr_array_header_t *trusts;            /* P2PTrustIssuer: p2p_trust_t, none; through JSON go only those parts that a runner needs */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include "oidc/server_keys.h"
 #include "runner/runner.h"
 #include "runner/spec_source.h"
 #include "runner/user.h"
@@ -86,7 +87,7 @@ int p2p_command_status(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
     return p2p_command_done(out, EX_OK);
 }
 
-static void read_definition(apr_pool_t *p, json_object *doc, int allow_http, int number, apr_array_header_t *servers,
+static void read_definition(apr_pool_t *p, json_object *doc, const p2p_spec_t *spec, int number, apr_array_header_t *servers,
                             apr_hash_t *issuers, apr_array_header_t *errors)
 {
     p2p_oidc_server_t *server = apr_array_push(servers);
@@ -97,14 +98,15 @@ static void read_definition(apr_pool_t *p, json_object *doc, int allow_http, int
         p2p_field_error(errors, prefix, "", "must be a JSON object");
         return;
     }
-    p2p_oidc_server_read(p, doc, allow_http, prefix, server, errors);
+    p2p_oidc_server_read(p, doc, spec->allow_http, prefix, server, errors);
+    p2p_oidc_server_check_keys(p, server, spec->key_dir, prefix, errors);
     if (!server->issuer || !*server->issuer) return;
     if (apr_hash_get(issuers, server->issuer, APR_HASH_KEY_STRING))
         p2p_field_error(errors, prefix, "issuer", "stands in this file twice");
     apr_hash_set(issuers, server->issuer, APR_HASH_KEY_STRING, server);
 }
 
-static p2p_error_t *read_definitions(apr_pool_t *p, const char *path, int allow_http, apr_array_header_t *servers,
+static p2p_error_t *read_definitions(apr_pool_t *p, const char *path, const p2p_spec_t *spec, apr_array_header_t *servers,
                                      apr_array_header_t *errors)
 {
     apr_hash_t *issuers = apr_hash_make(p);
@@ -117,7 +119,7 @@ static p2p_error_t *read_definitions(apr_pool_t *p, const char *path, int allow_
     if (!json_object_is_type(doc, json_type_array))
         return p2p_error_make(p, P2P_E_INVALID, "bad-definitions", "%s has to be a JSON array of definitions.", path);
     for (size_t i = 0; i < json_object_array_length(doc); i++)
-        read_definition(p, json_object_array_get_idx(doc, i), allow_http, (int)i, servers, issuers, errors);
+        read_definition(p, json_object_array_get_idx(doc, i), spec, (int)i, servers, issuers, errors);
     return NULL;
 }
 
@@ -132,7 +134,7 @@ int p2p_command_import(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
     apr_array_header_t *servers = apr_array_make(p, 16, sizeof(p2p_oidc_server_t)), *errors = p2p_field_errors(p);
     int created = 0, updated = 0;
     p2p_db_t *db;
-    p2p_error_t *error = read_definitions(p, path, spec->allow_http, servers, errors);
+    p2p_error_t *error = read_definitions(p, path, spec, servers, errors);
 
     if (error) return data_error(error);
     for (int i = 0; i < errors->nelts; i++) {

@@ -8,6 +8,7 @@
 #include "store/grant_private.h"
 #include "store/hash_keys.h"
 #include "store/job_private.h"
+#include "store/oidc_server_store.h"
 #include "store/sealed.h"
 
 typedef struct enqueue_t {
@@ -187,6 +188,7 @@ static p2p_error_t *enqueue(p2p_db_t *db, apr_pool_t *p, void *baton)
 
     P2P_TRY(take_key(db, p, e));
     if (e->again) return NULL;
+    P2P_TRY(p2p_oidc_server_hold(db, p, e->server->pid));
     if (*e->order->source_patient) {
         P2P_TRY(p2p_job_bind(db, p, &e->member));
         P2P_TRY(p2p_job_check_running(db, p, &e->member, e->job));

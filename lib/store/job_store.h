@@ -24,6 +24,11 @@ p2p_error_t *p2p_job_enqueue_once(p2p_db_t *db, apr_pool_t *p, const p2p_keyring
                                   const p2p_oidc_server_t *server, const p2p_job_order_t *order, const char *client,
                                   const char *key, p2p_job_t **job, int *again);
 
+/* Removes the binding of a source patient: the next exchange binds it anew, to whomever it names. Errors: P2P_E_NOT_FOUND "no-such-binding",
+ * P2P_E_CONFLICT "already-running" (*running is then that job). */
+p2p_error_t *p2p_job_unbind(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target, apr_int64_t server_id,
+                            const char *source_patient, p2p_job_t **running);
+
 /* One job of a definition as client may see it. Errors: P2P_E_NOT_FOUND "no-such-job", also for another client's. */
 p2p_error_t *p2p_job_find(p2p_db_t *db, apr_pool_t *p, const char *client, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
 

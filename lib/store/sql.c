@@ -9,7 +9,7 @@
 #define SERVER_COLUMNS                                                                             \
     "pid, version, name, issuer, id_namespace, client_id, client_secret, key_text, key_file, "     \
     "auth_well_known, scopes, fhir_endpoint, token_endpoint, custom_token_params, response_type, " \
-    "organization_id, notes, archived"
+    "organization_id, notes, archived, last_updated"
 
 #define JOB_COLUMNS                                                                                   \
     "id, version, uuid, kind, target, oidc_server_id, grant_id, status, create_time, start_time, "    \
@@ -79,24 +79,43 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_SERVER_LIST] = {"p2p_server_list",
         "SELECT pid, name FROM p2p_oidc_server WHERE archived = 0 ORDER BY pid", "", 2},
     [P2P_SQL_SERVER_GET] = {"p2p_server_get",
-        "SELECT " SERVER_COLUMNS " FROM p2p_oidc_server WHERE pid = %lld", "i", 18},
+        "SELECT " SERVER_COLUMNS " FROM p2p_oidc_server WHERE pid = %lld", "i", 19},
     [P2P_SQL_SERVER_BY_ISSUER] = {"p2p_server_by_issuer",
-        "SELECT " SERVER_COLUMNS " FROM p2p_oidc_server WHERE issuer = %s", "s", 18},
+        "SELECT " SERVER_COLUMNS " FROM p2p_oidc_server WHERE issuer = %s", "s", 19},
     [P2P_SQL_SERVER_INSERT] = {"p2p_server_insert",
         "INSERT INTO p2p_oidc_server (pid, name, issuer, id_namespace, client_id, client_secret, key_text, "
         "key_file, "
         "auth_well_known, scopes, fhir_endpoint, token_endpoint, custom_token_params, response_type, "
         "organization_id, "
-        "notes, version, archived, last_updated) "
-        "VALUES (%lld, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1, 0, {now}) "
-        "ON CONFLICT (issuer) DO NOTHING", "isssssssssssssss", 0},
+        "notes, archived, version, last_updated) "
+        "VALUES (%lld, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, 1, {now}) "
+        "ON CONFLICT (issuer) DO NOTHING", "isssssssssssssssi", 0},
+    /* A secret or key of which 1 is said stays as it is. */
     [P2P_SQL_SERVER_UPDATE] = {"p2p_server_update",
-        "UPDATE p2p_oidc_server SET name = %s, client_id = %s, client_secret = %s, key_text = %s, key_file "
-        "= %s, "
+        "UPDATE p2p_oidc_server SET name = %s, issuer = %s, client_id = %s, "
+        "client_secret = CASE WHEN %lld = 1 THEN client_secret ELSE %s END, "
+        "key_text = CASE WHEN %lld = 1 THEN key_text ELSE %s END, key_file = %s, "
         "auth_well_known = %s, scopes = %s, fhir_endpoint = %s, token_endpoint = %s, custom_token_params = "
         "%s, "
-        "response_type = %s, organization_id = %s, notes = %s, archived = 0, " TOUCH
-        " WHERE pid = %lld AND version = %lld", "sssssssssssssii", 0},
+        "response_type = %s, organization_id = %s, notes = %s, archived = %lld, " TOUCH
+        " WHERE pid = %lld AND version = %lld", "sssisissssssssssiii", 0},
+    /* A filter that is "" lets everything pass. */
+    [P2P_SQL_SERVER_SEARCH] = {"p2p_server_search",
+        "SELECT " SERVER_COLUMNS " FROM p2p_oidc_server WHERE pid > %lld AND (%s = '' OR issuer = %s) "
+        "AND (%s = '' OR organization_id = %s) AND {position}(lower(name), lower(%s)) > 0 "
+        "AND (%lld = 1 OR archived = 0) ORDER BY pid LIMIT %lld", "isssssii", 19},
+    /* Nothing new refers to it until the end of the transaction: what does holds it, too. */
+    [P2P_SQL_SERVER_LOCK] = {"p2p_server_lock",
+        "SELECT version FROM p2p_oidc_server WHERE pid = %lld {for_update}", "i", 1},
+    [P2P_SQL_SERVER_HOLD] = {"p2p_server_hold",
+        "SELECT pid FROM p2p_oidc_server WHERE pid = %lld AND archived = 0 {for_key_share}", "i", 1},
+    [P2P_SQL_SERVER_REMOVE] = {"p2p_server_remove",
+        "DELETE FROM p2p_oidc_server WHERE pid = %lld "
+        "AND NOT EXISTS (SELECT 1 FROM p2p_job j WHERE j.oidc_server_id = p2p_oidc_server.pid) "
+        "AND NOT EXISTS (SELECT 1 FROM p2p_binding b WHERE b.oidc_server_id = p2p_oidc_server.pid) "
+        "AND NOT EXISTS (SELECT 1 FROM p2p_grant g WHERE g.oidc_server_id = p2p_oidc_server.pid)", "i", 0},
+    [P2P_SQL_SERVER_ARCHIVE] = {"p2p_server_archive",
+        "UPDATE p2p_oidc_server SET archived = 1, " TOUCH " WHERE pid = %lld AND archived = 0", "i", 0},
 
     [P2P_SQL_GRANT_GET] = {"p2p_grant_get",
         "SELECT id, version, oidc_server_id, kind, access_token, refresh_token, access_expires, ended, "
@@ -143,8 +162,11 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
 
     [P2P_SQL_BINDING_GET] = {"p2p_binding_get",
         "SELECT id, target_patient FROM p2p_binding WHERE target = %s AND oidc_server_id = %lld AND "
-        "source_hash = %s",
+        "source_hash = %s {for_key_share}",
         "sis", 2},
+    [P2P_SQL_BINDING_LOCK] = {"p2p_binding_lock",
+        "SELECT id FROM p2p_binding WHERE target = %s AND oidc_server_id = %lld AND source_hash = %s {for_update}", "sis", 1},
+    [P2P_SQL_BINDING_DELETE] = {"p2p_binding_delete", "DELETE FROM p2p_binding WHERE id = %lld", "i", 0},
     [P2P_SQL_BINDING_INSERT] = {"p2p_binding_insert",
         "INSERT INTO p2p_binding (id, target, oidc_server_id, source_hash, target_patient, create_time) "
         "VALUES (%lld, %s, %lld, %s, %s, {now}) ON CONFLICT (target, oidc_server_id, source_hash) DO NOTHING",
@@ -429,6 +451,10 @@ static const fragment_t fragments[] = {
      "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"},
     {"{begin}", "BEGIN IMMEDIATE", "BEGIN"},
     {"{skip_locked}", "", "FOR UPDATE SKIP LOCKED"},
+    /* Who holds a row by the latter is not waited for by others that do, only by who wants to remove it. SQLite has one writer at a time. */
+    {"{for_update}", "", "FOR UPDATE"},
+    {"{for_key_share}", "", "FOR KEY SHARE"},
+    {"{position}", "instr", "strpos"},
     /* SQLite chooses by the number of columns that are equal, and has to be told. */
     {"{queued}", "INDEXED BY p2p_job_queue", ""},
     {"{running}", "INDEXED BY p2p_job_running", ""},

@@ -25,6 +25,11 @@ typedef enum {
     P2P_SQL_SERVER_BY_ISSUER,
     P2P_SQL_SERVER_INSERT,
     P2P_SQL_SERVER_UPDATE,
+    P2P_SQL_SERVER_SEARCH,
+    P2P_SQL_SERVER_LOCK,
+    P2P_SQL_SERVER_HOLD,
+    P2P_SQL_SERVER_REMOVE,
+    P2P_SQL_SERVER_ARCHIVE,
 
     P2P_SQL_GRANT_GET,
     P2P_SQL_GRANT_LOCK,
@@ -39,6 +44,8 @@ typedef enum {
     P2P_SQL_ALIAS_INSERT,
 
     P2P_SQL_BINDING_GET,
+    P2P_SQL_BINDING_LOCK,
+    P2P_SQL_BINDING_DELETE,
     P2P_SQL_BINDING_INSERT,
     P2P_SQL_BINDING_RELEASE,
 
@@ -127,7 +134,7 @@ typedef enum {
 
 typedef struct p2p_sql_statement_t {
     const char *label; /* [a-z0-9_] */
-    const char *text;  /* with %s for text, %lld for a number, and fragments: {now}, {begin}, {skip_locked}, {tables} */
+    const char *text;  /* with %s for text, %lld for a number, and fragments: {now}, {begin} and others (see sql.c) */
     const char *types; /* a letter an argument: 's' text, 'i' 64-bit integer */
     int columns;       /* of the result; 0: none */
 } p2p_sql_statement_t;

@@ -17,7 +17,7 @@ my @DEFINITIONS = (
         authWellKnown => 'https://sourcepayerA.com/.well-known/openid-configuration',
         tokenEndpoint => 'https://sourcepayerA.com/token-endpoint', fhirEndpoint => 'https://sourcepayerA.com/fhir-endpoint',
         responseType => 'code', organizationId => 'ABCD', notes => 'never shown either',
-        keyText => '{"keys":[{"kty":"RSA","n":"never","e":"AQAB"}]}',
+        keyText => '{"keys":[{"kty":"EC","crv":"P-256","x":"YAeTl-zY4qoejhEayycL2kdYzl8np-CCAgI49OCziJY","y":"9E2uwTWP_0UfqDmBsj4exxVvT4T4AWHDA5ByqQq4dF8"}]}',
     },
     { name => "Caf\x{e9} \"B\" /<&>", issuer => 'https://b.example/', clientId => 'b', fhirEndpoint => 'https://b.example/fhir', responseType => 'code' },
 );

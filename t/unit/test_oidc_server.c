@@ -52,7 +52,7 @@ static void all_members(void **state)
 {
     p2p_oidc_server_t s = read_text(
         "{\"name\":\"P2P Source Payer A\",\"issuer\":\"https://sourcepayerA.com/issuer\",\"clientId\":\"p2pexchangeclientId\","
-        "\"clientSecret\":\"s\",\"keyText\":\"{\\\"keys\\\":[{\\\"kty\\\":\\\"RSA\\\"}]}\",\"keyFile\":\"/etc/k\","
+        "\"clientSecret\":\"s\",\"keyText\":\"{\\\"keys\\\":[{\\\"kty\\\":\\\"RSA\\\"}]}\",\"keyFile\":\"a.jwks\","
         "\"scopes\":\"openid profile offline_access\",\"customTokenParams\":\"memberId\","
         "\"authWellKnown\":\"https://sourcepayerA.com/.well-known/openid-configuration\","
         "\"tokenEndpoint\":\"https://sourcepayerA.com/token-endpoint\",\"fhirEndpoint\":\"https://sourcepayerA.com/fhir-endpoint\","
@@ -61,7 +61,7 @@ static void all_members(void **state)
     (void)state;
     assert_int_equal(errors->nelts, 0);
     assert_string_equal(s.client_secret, "s");
-    assert_string_equal(s.key_file, "/etc/k");
+    assert_string_equal(s.key_file, "a.jwks");
     assert_string_equal(s.notes, "two\nlines");
     assert_string_equal(s.id_namespace, s.issuer);
     s.pid = 1;
@@ -161,10 +161,15 @@ static void keys_and_texts(void **state)
 {
     (void)state;
     expect_good("\"keyText\":\"{\\n\\\"kty\\\":\\\"EC\\\"}\"");
-    expect_fault("\"keyText\":\"{}\"", "/3/keyText", "JWK");
-    expect_fault("\"keyText\":\"{\\\"keys\\\":[]}\"", "/3/keyText", "JWK");
-    expect_fault("\"keyText\":\"{\\\"keys\\\":[1]}\"", "/3/keyText", "JWK");
-    expect_fault("\"keyText\":\"-----BEGIN\"", "/3/keyText", "JWK");
+    expect_good("\"keyFile\":\"A-b_c.9.json\"");
+    expect_fault("\"keyFile\":\"/etc/passwd\"", "/3/keyFile", "plain file name");
+    expect_fault("\"keyFile\":\"../a\"", "/3/keyFile", "plain file name");
+    expect_fault("\"keyFile\":\".a\"", "/3/keyFile", "plain file name");
+    expect_fault("\"keyFile\":\"a b\"", "/3/keyFile", "plain file name");
+    expect_fault("\"keyFile\":5", "/3/keyFile", "must be a string");
+    expect_good("\"archived\":null");
+    expect_fault("\"archived\":\"true\"", "/3/archived", "true or false");
+    expect_fault("\"archived\":1", "/3/archived", "true or false");
     expect_fault("\"clientId\":\"a\\u0000b\"", "/3/clientId", "control");
     expect_fault("\"clientId\":\"a\\nb\"", "/3/clientId", "control");
     expect_fault(apr_psprintf(pool, "\"organizationId\":\"%0201d\"", 0), "/3/organizationId",

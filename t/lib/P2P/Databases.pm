@@ -28,8 +28,7 @@ sub run_sql {
     my ($db, $sql) = @_;
     return $db->{server}->psql($sql, $db->{database}) if $db->{server};
     open my $sqlite, '-|', 'sqlite3', '-cmd', '.timeout 5000', $db->{params}, $sql or die "sqlite3: $!\n";
-    local $/;
-    my $text = <$sqlite> // '';
+    my $text = join '', <$sqlite>;
     close $sqlite or die "sqlite3 fails: $sql\n";
     chomp $text;
     return $text;
