@@ -8,6 +8,7 @@
 #include <mpm_common.h>
 
 #include "audit.h"
+#include "auth.h"
 #include "check.h"
 #include "config.h"
 #include "cors.h"
@@ -18,7 +19,6 @@
 
 static void register_hooks(apr_pool_t *p)
 {
-    (void)p;
     ap_hook_check_config(p2p_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(p2p_dump_spec, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(p2p_shared_open, NULL, NULL, APR_HOOK_MIDDLE);
@@ -33,6 +33,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_insert_error_filter(p2p_problem_insert, NULL, NULL, APR_HOOK_LAST);
     p2p_cors_register();
     p2p_problem_register();
+    p2p_auth_register(p);
 }
 
 AP_DECLARE_MODULE(p2p) = {

@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "audit.h"
+#include "auth.h"
 #include "caller.h"
 #include "cors.h"
 #include "handlers.h"
@@ -107,7 +108,7 @@ static int call(request_rec *r, const p2p_route_t *route, const p2p_match_t *mat
     int answer = p2p_origin_check(r);
 
     if (answer != OK) return answer;
-    if (p2p_caller(r)->role < route->role) return p2p_problem(r, HTTP_FORBIDDEN, NULL, NULL);
+    if (p2p_caller(r)->role < route->role) return p2p_auth_lacks(r, route->role);
     return route->handle(r, match);
 }
 
