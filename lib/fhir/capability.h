@@ -10,6 +10,8 @@
 typedef struct p2p_capability_t {
     const char *resource_type, *fhir_version;
     const char *implementation_url; /* implementation.url */
+    const char *software_name;      /* software.name */
+    int formats, json_formats;      /* how many it has, and those of them that mean JSON */
 } p2p_capability_t;
 
 /* Reads a CapabilityStatement of len bytes, or whatever else came in its place, in memory that does not depend on len. Errors:

@@ -20,12 +20,14 @@ typedef struct p2p_job_counts_t {
     apr_int64_t bytes;     /* of landed parts, as decoded */
 } p2p_job_counts_t;
 
+#define P2P_KIND_EXCHANGE "p2p-exchange"
+
 /* A job as its row tells it; times are 0 where they have not come yet; text fields never NULL. Secrets are
  * not here but in p2p_grant_t and p2p_job_order_t. */
 typedef struct p2p_job_t {
     apr_int64_t id, version;
     const char *uuid;
-    const char *kind;   /* "p2p-exchange" */
+    const char *kind;   /* P2P_KIND_EXCHANGE, or a chore's (model/chore.h) */
     const char *target; /* URL of the target FHIR server it was made for */
     apr_int64_t oidc_server_id;
     apr_int64_t grant_id;

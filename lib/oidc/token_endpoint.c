@@ -3,11 +3,9 @@
 #include "oidc/token_endpoint.h"
 #include <apr_strings.h>
 #include <string.h>
-#include "base/json.h"
 #include "base/uri.h"
+#include "oidc/discovery.h"
 #include "oidc/token_answer.h"
-
-#define DOCUMENT_BYTES (256 * 1024)
 
 struct p2p_token_endpoint_t {
     apr_pool_t *pool, *scratch; /* scratch: of one search */
@@ -54,48 +52,23 @@ void p2p_token_endpoint_forget(p2p_token_endpoint_t *e)
     e->found = *e->server->token_endpoint ? e->server->token_endpoint : NULL;
 }
 
-static const char *smart_document(apr_pool_t *p, const p2p_oidc_server_t *server)
-{
-    return apr_pstrcat(p, p2p_uri_trim(p, server->fhir_endpoint), "/.well-known/smart-configuration", NULL);
-}
-
 static void ask(p2p_token_endpoint_t *e);
 
-/* A document that tells of no method means Basic (RFC 8414 section 2). */
-static p2p_client_method_t method_of(json_object *doc)
-{
-    json_object *methods = p2p_json_arr(doc, "token_endpoint_auth_methods_supported");
-    int post = 0;
-
-    for (apr_size_t i = 0; methods && i < json_object_array_length(methods); i++) {
-        const char *method = json_object_get_string(json_object_array_get_idx(methods, i));
-
-        if (method && !strcmp(method, "client_secret_basic")) return P2P_CLIENT_SECRET_BASIC;
-        if (method && !strcmp(method, "client_secret_post")) post = 1;
-    }
-    return post ? P2P_CLIENT_SECRET_POST : P2P_CLIENT_SECRET_BASIC;
-}
-
-/* The document's word for it, held to the rules of a definition: plain http only where the document itself
- * came so. */
 static p2p_error_t *read_document(p2p_token_endpoint_t *e, int status, const char *body, apr_size_t len)
 {
     apr_pool_t *p = e->scratch;
-    const char *shown = p2p_uri_public(p, e->document, e->document), *named = NULL;
-    int is_http = !strncasecmp(e->document, "http:", 5);
-    json_object *doc;
+    const char *shown = p2p_uri_public(p, e->document, e->document);
+    p2p_discovery_t discovery;
 
     if (status >= 500 || status == 429)
         return p2p_error_make(p, P2P_E_UNAVAILABLE, "token-endpoint-unreachable",
                               "%s, which tells the token endpoint, has trouble (%d).", shown, status);
-    if (status == 200 && !p2p_json_parse(p, body, len, &doc) && json_object_is_type(doc, json_type_object))
-        named = p2p_json_str(doc, "token_endpoint");
-    if (!named || p2p_uri_check_endpoint(p, named, is_http))
+    if (status != 200 || p2p_discovery_read(p, e->document, body, len, &discovery) || !*discovery.token_endpoint)
         return p2p_error_make(p, P2P_E_INVALID, "token-answer-unusable",
                               "%s names no token endpoint that can be used (status %d). Set the definition's token URL.",
                               shown, status);
-    e->found = apr_pstrdup(e->pool, named);
-    e->method = method_of(doc);
+    e->found = apr_pstrdup(e->pool, discovery.token_endpoint);
+    e->method = discovery.method;
     return NULL;
 }
 
@@ -110,7 +83,7 @@ static void on_document(void *baton, int status, const apr_table_t *fields, cons
     if (error) wrong = p2p_token_no_answer(e->scratch, error);
     if (!error) wrong = read_document(e, status, body, len);
     if (wrong && !e->is_last) {
-        e->document = smart_document(e->scratch, e->server);
+        e->document = p2p_discovery_of_fhir(e->scratch, e->server->fhir_endpoint);
         e->is_last = 1;
         ask(e);
         return;
@@ -121,7 +94,7 @@ static void on_document(void *baton, int status, const apr_table_t *fields, cons
 static void ask(p2p_token_endpoint_t *e)
 {
     apr_array_header_t *fields = apr_array_make(e->scratch, 1, sizeof(const char *));
-    p2p_http_request_t request = {.method = "GET", .url = e->document, .fields = fields, .max_bytes = DOCUMENT_BYTES,
+    p2p_http_request_t request = {.method = "GET", .url = e->document, .fields = fields, .max_bytes = P2P_DISCOVERY_BYTES,
                                   .stall_timeout = apr_time_from_sec(15), .least_bytes = P2P_TOKEN_LEAST_BYTES, .gzip = 1,
                                   .connections = 64};
     p2p_error_t *error;
@@ -137,7 +110,7 @@ void p2p_token_endpoint_find(p2p_token_endpoint_t *e, p2p_token_endpoint_fn fn, 
     e->baton = baton;
     apr_pool_clear(e->scratch);
     e->is_last = !*e->server->auth_well_known;
-    e->document = e->is_last ? smart_document(e->scratch, e->server) : e->server->auth_well_known;
+    e->document = e->is_last ? p2p_discovery_of_fhir(e->scratch, e->server->fhir_endpoint) : e->server->auth_well_known;
     ask(e);
 }
 

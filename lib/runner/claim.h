@@ -7,14 +7,14 @@
 
 typedef struct p2p_claims_t p2p_claims_t;
 
-/* None yet; in p. context is what exchanges get; its db and owner may change while no job is in hand. */
+/* None yet; in p. context is what work of all kinds gets; its db and owner may change while no job is in hand. */
 p2p_claims_t *p2p_claims_make(apr_pool_t *p, p2p_exchange_context_t *context);
 
 /* Jobs in hand. */
 int p2p_claims_count(const p2p_claims_t *claims);
 
-/* Claims jobs while there is room for more and the queue has some, and begins them. Errors, in p, as of
- * p2p_job_claim; those begun before go on. */
+/* Claims jobs while there is room for more and the queue has some, and begins them: first chores, which take no room from exchanges. Errors, in
+ * p, as of p2p_job_claim and p2p_chore_claim; those begun before go on. */
 p2p_error_t *p2p_claims_take(p2p_claims_t *claims, apr_pool_t *p);
 
 /* Lets each note its progress. */
@@ -26,7 +26,7 @@ int p2p_claims_reap(p2p_claims_t *claims);
 /* Abandons all: their leases are not ours any more, nothing is written. */
 void p2p_claims_drop(p2p_claims_t *claims);
 
-/* Abandons those that have no token refresh under way, or all where even_busy, and gives their leases back,
+/* Abandons those that are not busy (with a token refresh), or all where even_busy, and gives their leases back,
  * which is not tried any more once the database is away. Returns how many are left. */
 int p2p_claims_release(p2p_claims_t *claims, apr_pool_t *p, int even_busy);
 

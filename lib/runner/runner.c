@@ -9,6 +9,7 @@
 #include "net/http_curl.h"
 #include "oidc/target_http.h"
 #include "runner/claim.h"
+#include "runner/trusts.h"
 #include "runner/wake.h"
 #include "store/hash_keys.h"
 #include "store/job_store.h"
@@ -22,6 +23,7 @@
 #define HEARTBEAT apr_time_from_sec(3)
 #define LOOK apr_time_from_sec(5)       /* at the queue, also when nobody said that there is something */
 #define TICK apr_time_from_sec(1)
+#define ISSUERS apr_time_from_sec(60)   /* are their keys old? */
 #define TIDY apr_time_from_sec(60)      /* retention, by one runner of the target at a time: so many jobs then, */
 #define TIDY_JOBS 100
 #define TIDY_AT_A_TIME 10               /* some in each tick: it holds nothing else up */
@@ -49,7 +51,7 @@ typedef struct runner_t {
     const char *instance, *host;
     int is_registered;
     apr_time_t confirmed;       /* monotonic, as all times here: when the last heartbeat that came through was sent */
-    apr_time_t next_heartbeat, next_look, next_tick, next_tidy;
+    apr_time_t next_heartbeat, next_look, next_tick, next_tidy, next_issuers;
     int tidy_left;              /* ended jobs that this runner may still see to this minute */
     apr_interval_time_t back_off; /* 0 while the database is there */
     int is_idle;                /* the queue had nothing at the last look */
@@ -238,6 +240,19 @@ static void tick(runner_t *r)
     r->next_tick = now(r) + TICK;
 }
 
+/* Keys of trusted issuers that are missing or old are fetched by whichever runner is first. */
+static void look_at_issuers(runner_t *r)
+{
+    p2p_error_t *error;
+    int asked;
+
+    if (!r->is_registered || r->back_off || now(r) < r->next_issuers) return;
+    error = p2p_trusts_ask_old(&r->context, r->scratch, &asked);
+    if (error) p2p_log_error(r->log, P2P_LOG_WARN, "Keys of trusted issuers are not fetched now", error);
+    else if (asked) r->next_look = 0;
+    r->next_issuers = now(r) + ISSUERS;
+}
+
 /* Is it time, and this runner's turn? */
 static p2p_error_t *take_tidy_turn(runner_t *r)
 {
@@ -305,6 +320,7 @@ static void round_of_work(runner_t *r)
 {
     apr_pool_clear(r->scratch);
     keep_lease(r);
+    look_at_issuers(r);
     look_at_queue(r);
     tidy(r);
     tick(r);

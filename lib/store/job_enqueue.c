@@ -170,7 +170,7 @@ static p2p_error_t *insert_job(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
     P2P_TRY(p2p_seal_column(p, e->member.keyring, P2P_JOB_TABLE, "source_patient", e->job_id, order->source_patient, &source));
     P2P_TRY(p2p_seal_column(p, e->member.keyring, P2P_JOB_TABLE, "target_patient", e->job_id, order->target_patient, &target));
     for (int i = 0; i < 3; i++) {
-        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, "p2p-exchange", e->member.target,
+        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, P2P_KIND_EXCHANGE, e->member.target,
                             e->server->pid, e->grant_id, e->client, p2p_job_source_hash(p, &e->member, 0), source, target,
                             order->organization));
         if (changed) return NULL;

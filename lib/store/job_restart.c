@@ -30,6 +30,8 @@ static p2p_error_t *check(p2p_db_t *db, apr_pool_t *p, const restart_t *r)
     const p2p_job_t *job = *r->job;
     apr_time_t now;
 
+    if (strcmp(job->kind, P2P_KIND_EXCHANGE))
+        return p2p_error_make(p, P2P_E_CONFLICT, "not-an-exchange", "Only an exchange can go on where it ended: have a definition tested anew.");
     if (!p2p_job_ended(job->status))
         return p2p_error_make(p, P2P_E_CONFLICT, "job-active", "This job is %s: it has not ended yet.", p2p_job_status_name(job->status));
     if (job->status != P2P_JOB_FAILED && job->status != P2P_JOB_STOPPED)

@@ -29,10 +29,10 @@ p2p_error_t *p2p_job_enqueue_once(p2p_db_t *db, apr_pool_t *p, const p2p_keyring
 p2p_error_t *p2p_job_unbind(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target, apr_int64_t server_id,
                             const char *source_patient, p2p_job_t **running);
 
-/* One job of a definition as client may see it. Errors: P2P_E_NOT_FOUND "no-such-job", also for another client's. */
+/* One exchange of a definition as client may see it. Errors: P2P_E_NOT_FOUND "no-such-job", also for another client's and for a chore. */
 p2p_error_t *p2p_job_find(p2p_db_t *db, apr_pool_t *p, const char *client, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
 
-/* Jobs of a definition as client may see them, newest first: at most limit, those with ids below before, with this status (or
+/* Exchanges of a definition as client may see them, newest first: at most limit, those with ids below before, with this status (or
  * P2P_JOB_UNKNOWN for any). Array of p2p_job_t *. */
 p2p_error_t *p2p_job_list(p2p_db_t *db, apr_pool_t *p, const char *client, apr_int64_t server_id, p2p_job_status_t status,
                           apr_int64_t before, int limit, apr_array_header_t **jobs);
@@ -51,7 +51,7 @@ typedef struct p2p_job_restart_t {
 
 /* Queues a FAILED or STOPPED job again: the same id, the next attempt. Parts that have landed stay; resources that were rejected become
  * parts of a request "dead-letters", but for those whose bodies were not kept: their parts are fetched again. *job is what became of it, or
- * with "already-running" the other one. Errors: P2P_E_CONFLICT "job-active", "job-completed", "restart-too-late", "already-running",
+ * with "already-running" the other one. Errors: P2P_E_CONFLICT "not-an-exchange", "job-active", "job-completed", "restart-too-late", "already-running",
  * "bound-to-another", "changed"; P2P_E_INVALID "grant-ended". */
 p2p_error_t *p2p_job_restart(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_restart_t *how, p2p_job_t **job);
 
@@ -78,9 +78,9 @@ p2p_error_t *p2p_job_tidy_turn(p2p_db_t *db, apr_pool_t *p, const char *target, 
 /* One job of a definition, whosever. Errors: P2P_E_NOT_FOUND "no-such-job". */
 p2p_error_t *p2p_job_get(p2p_db_t *db, apr_pool_t *p, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
 
-/* Takes the next job for this target: one that is queued (of the source payer with the fewest running the
+/* Takes the next exchange for this target: one that is queued (of the source payer with the fewest running the
  * oldest), or one whose owner's lease ran out. *job is NULL where there is none. A job in STOPPING whose
- * owner is gone becomes STOPPED here. */
+ * owner is gone becomes STOPPED here, whatever its kind. Chores are claimed with p2p_chore_claim. */
 p2p_error_t *p2p_job_claim(p2p_db_t *db, apr_pool_t *p, const char *target, const char *owner,
                            p2p_job_t **job);
 

@@ -140,6 +140,9 @@ static const char *const schema_3[] = {
     "CREATE INDEX p2p_job_patient ON p2p_job (oidc_server_id, client, patient_hash, id) WHERE patient_hash <> ''",
     "CREATE INDEX p2p_job_status ON p2p_job (status, id)",
 
+    /* What is to be done besides exchanges: never much, and found at once, whatever the number of those. */
+    "CREATE INDEX p2p_job_chore ON p2p_job (target, id) WHERE kind <> 'p2p-exchange' AND status IN ('STARTING', 'STARTED')",
+
     "UPDATE p2p_schema SET version = 3 WHERE id = 1",
     NULL,
 };

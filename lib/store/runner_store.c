@@ -124,10 +124,30 @@ static p2p_error_t *add_waiting(p2p_db_t *db, apr_pool_t *p, json_object *status
     return NULL;
 }
 
+/* What was fetched of trusted issuers, and when. */
+static p2p_error_t *add_issuers(p2p_db_t *db, apr_pool_t *p, json_object *status)
+{
+    json_object *issuers = json_object_new_object();
+    p2p_rows_t rows;
+
+    json_object_object_add(status, "issuers", issuers);
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JWKS_STATUS, &rows));
+    for (int i = 0; i < rows.count; i++) {
+        json_object *issuer = json_object_new_object();
+
+        json_object_object_add(issuers, rows.cell[i][0], issuer);
+        if (p2p_rows_int(&rows, i, 1)) add_time(issuer, "fetched", p2p_rows_int(&rows, i, 1));
+        else p2p_json_add_str(issuer, "fetched", NULL);
+        p2p_json_add_str(issuer, "fault", *rows.cell[i][2] ? rows.cell[i][2] : NULL);
+    }
+    return NULL;
+}
+
 p2p_error_t *p2p_runner_status(p2p_db_t *db, apr_pool_t *p, json_object **status)
 {
     *status = p2p_json_own(p, json_object_new_object());
     P2P_TRY(add_runners(db, p, *status));
     P2P_TRY(add_jobs(db, p, *status));
-    return add_waiting(db, p, *status);
+    P2P_TRY(add_waiting(db, p, *status));
+    return add_issuers(db, p, *status);
 }

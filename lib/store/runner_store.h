@@ -23,7 +23,8 @@ p2p_error_t *p2p_runner_heartbeat(p2p_db_t *db, apr_pool_t *p, const char *owner
 p2p_error_t *p2p_runner_unregister(p2p_db_t *db, apr_pool_t *p, const char *owner);
 
 /* What p2p-runner status shows: runners alive, jobs by target and status, the oldest queued, how many rest (wait for trouble to pass, without
- * a runner), and by target those that no runner alive is for. Owned by p. */
+ * a runner), by target those that no runner alive is for, and of issuers whose keys are fetched when that was and what went wrong last. Owned
+ * by p. */
 p2p_error_t *p2p_runner_status(p2p_db_t *db, apr_pool_t *p, json_object **status);
 
 #endif

@@ -42,8 +42,14 @@
 /* A job j that is stopped by a statement: there is no runner to stop, and no Task under way at the target. */
 #define STOPS_AT_ONCE "j.status = 'STARTING' OR (j.task_id = '' AND " NOBODYS ")"
 
-/* Jobs of other kinds are left to programs that know them. */
+/* Exchanges; all else is a chore, of kinds of which this program knows some. Others are left to programs that know them. p2p_job_chore, the
+ * index, says the same of those under way. */
 #define KNOWN "j.kind = 'p2p-exchange'"
+#define CHORES "j.kind <> 'p2p-exchange' AND j.status IN ('STARTING', 'STARTED') AND j.kind IN ('definition-test', 'jwks-refresh')"
+
+#define CHORE_COLUMNS                                                                                \
+    "id, version, kind, oidc_server_id, client, subject, result, status, create_time, start_time, "  \
+    "end_time, last_updated, attempt, error_code, error_sentence, lease_epoch"
 
 /* What is looked at of a job that nobody works on. */
 #define ORPHAN "id, grant_id, lease_owner, lease_epoch, status, task_id"
@@ -261,6 +267,44 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_JOB_TROUBLE] = {"p2p_job_trouble",
         "SELECT CASE WHEN trouble_since > 0 THEN {now} - trouble_since ELSE 0 END FROM p2p_job WHERE id = %lld", "i", 1},
 
+    /* One for each source_hash at a time, as the unique index has it. */
+    [P2P_SQL_CHORE_INSERT] = {"p2p_chore_insert",
+        "INSERT INTO p2p_job (id, uuid, kind, target, oidc_server_id, client, source_hash, subject, version, status, attempt, create_time, "
+        "last_updated) VALUES (%lld, %s, %s, %s, %lld, %s, %s, %s, 1, 'STARTING', 1, {now}, {now}) ON CONFLICT DO NOTHING", "isssisss", 0},
+    [P2P_SQL_CHORE_ACTIVE] = {"p2p_chore_active",
+        "SELECT " CHORE_COLUMNS " FROM p2p_job WHERE target = %s AND oidc_server_id = %lld AND source_hash = %s AND " ACTIVE
+        " AND source_hash <> ''", "sis", 16},
+    [P2P_SQL_CHORE_GET] = {"p2p_chore_get",
+        "SELECT " CHORE_COLUMNS " FROM p2p_job WHERE id = %lld AND oidc_server_id = %lld AND kind = %s", "iis", 16},
+    /* Queued, or begun by a runner that is gone or has given it back. */
+    [P2P_SQL_CHORE_WAITING] = {"p2p_chore_waiting",
+        "SELECT j.id FROM p2p_job j {chores} WHERE j.target = %s AND " CHORES " AND (j.status = 'STARTING' OR " NOBODYS ") LIMIT 1", "s", 1},
+    [P2P_SQL_CHORE_CLAIM] = {"p2p_chore_claim",
+        "UPDATE p2p_job SET status = 'STARTED', " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {chores} WHERE j.target = %s AND " CHORES
+        " AND (j.status = 'STARTING' OR " NOBODYS ") ORDER BY j.id LIMIT 1 {skip_locked}) RETURNING " CHORE_COLUMNS, "ss", 16},
+    [P2P_SQL_CHORE_FINISH] = {"p2p_chore_finish",
+        "UPDATE p2p_job SET status = %s, result = %s, end_time = {now}, settled = 1, lease_owner = '', not_before = 0, error_code = %s, "
+        "error_sentence = %s, " TOUCH " WHERE " FENCE, "ssssisi", 0},
+    [P2P_SQL_CHORE_FORGET] = {"p2p_chore_forget", "DELETE FROM p2p_job WHERE " FENCE, "isi", 0},
+
+    [P2P_SQL_JWKS_GET] = {"p2p_jwks_get",
+        "SELECT issuer, document, introspection_endpoint, fault, fetched, version FROM p2p_jwks WHERE issuer = %s", "s", 6},
+    /* Is it too early: was it asked for, or fetched, so many microseconds ago? */
+    [P2P_SQL_JWKS_RESTS] = {"p2p_jwks_rests",
+        "SELECT COUNT(*) FROM p2p_jwks WHERE issuer = %s AND (asked > {now} - %lld OR fetched > {now} - %lld)", "sii", 1},
+    [P2P_SQL_JWKS_ASK] = {"p2p_jwks_ask",
+        "INSERT INTO p2p_jwks (issuer, asked) VALUES (%s, {now}) ON CONFLICT (issuer) DO UPDATE SET asked = excluded.asked "
+        "WHERE p2p_jwks.asked <= excluded.asked - %lld AND p2p_jwks.fetched <= excluded.asked - %lld", "sii", 0},
+    [P2P_SQL_JWKS_SAVE] = {"p2p_jwks_save",
+        "INSERT INTO p2p_jwks (issuer, document, introspection_endpoint, fetched, asked, version) VALUES (%s, %s, %s, {now}, {now}, 1) "
+        "ON CONFLICT (issuer) DO UPDATE SET document = excluded.document, introspection_endpoint = excluded.introspection_endpoint, "
+        "fetched = excluded.fetched, asked = excluded.asked, fault = '', version = p2p_jwks.version + CASE WHEN p2p_jwks.document = "
+        "excluded.document AND p2p_jwks.introspection_endpoint = excluded.introspection_endpoint THEN 0 ELSE 1 END", "sss", 0},
+    [P2P_SQL_JWKS_FAULT] = {"p2p_jwks_fault",
+        "INSERT INTO p2p_jwks (issuer, fault, asked) VALUES (%s, %s, {now}) ON CONFLICT (issuer) DO UPDATE SET fault = excluded.fault, "
+        "asked = excluded.asked", "ss", 0},
+    [P2P_SQL_JWKS_STATUS] = {"p2p_jwks_status", "SELECT issuer, fetched, fault FROM p2p_jwks ORDER BY issuer", "", 3},
+
     [P2P_SQL_REQUEST_LIST] = {"p2p_request_list",
         "SELECT number, kind, url FROM p2p_request WHERE job_id = %lld ORDER BY number", "i", 3},
     [P2P_SQL_REQUEST_INSERT] = {"p2p_request_insert",
@@ -300,11 +344,11 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
 
     /* Newest first. */
     [P2P_SQL_JOB_LIST] = {"p2p_job_list",
-        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND client = %s AND id < %lld "
+        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND client = %s AND id < %lld AND kind = 'p2p-exchange' "
         "ORDER BY id DESC LIMIT %lld", "isii", 27},
     [P2P_SQL_JOB_LIST_STATUS] = {"p2p_job_list_status",
         "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND client = %s AND status = %s AND id < %lld "
-        "ORDER BY id DESC LIMIT %lld", "issii", 27},
+        "AND kind = 'p2p-exchange' ORDER BY id DESC LIMIT %lld", "issii", 27},
     /* At once where no runner has it, nor has its Task at the target to be told. version 0: any. */
     [P2P_SQL_JOB_STOP] = {"p2p_job_stop",
         "UPDATE p2p_job AS j SET status = CASE WHEN " STOPS_AT_ONCE " THEN 'STOPPED' ELSE 'STOPPING' END, "
@@ -458,6 +502,7 @@ static const fragment_t fragments[] = {
     /* SQLite chooses by the number of columns that are equal, and has to be told. */
     {"{queued}", "INDEXED BY p2p_job_queue", ""},
     {"{running}", "INDEXED BY p2p_job_running", ""},
+    {"{chores}", "INDEXED BY p2p_job_chore", ""},
     {"{resting}", "INDEXED BY p2p_job_resting", ""},
     {"{tables}", "(SELECT name FROM sqlite_master WHERE type = 'table')",
      "(SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema())"},

@@ -178,7 +178,7 @@ subtest 'reseal' => sub {
 subtest 'status and once' => sub {
     my ($code, $out, $err) = run(undef, 'status', '--spec', $spec);
     is($code, $OK, 'status') or diag($err);
-    is_deeply(decode_json($out), { runners => [], jobs => {}, oldestQueued => undef, resting => 0, unserved => {} }, '... of a database with nothing in it');
+    is_deeply(decode_json($out), { runners => [], jobs => {}, oldestQueued => undef, resting => 0, unserved => {}, issuers => {} }, '... of a database with nothing in it');
     ($code, $out, $err) = run(undef, 'once', '--spec', $spec);
     is($code, $OK, 'once with nothing to do ends') or diag($err);
     like($err, qr/^\[\w{3} \w{3} \d\d [\d:.]+ \d{4}\] \[p2p:notice\] \[pid \d+\] p2p-runner \S+ begins/, '... and logs as httpd does');

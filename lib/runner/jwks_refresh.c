@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fetching what a trusted issuer publishes: its discovery document, and the key set that this names. */
+#include <apr_strings.h>
+#include <string.h>
+#include "base/uri.h"
+#include "oidc/discovery.h"
+#include "oidc/jwk.h"
+#include "runner/chore_run.h"
+#include "runner/trusts.h"
+#include "store/chore_store.h"
+#include "store/jwks_store.h"
+#include "store/oidc_server_store.h"
+
+#define ACCEPT_JSON "Accept: application/json"
+#define ACCEPT_KEYS "Accept: application/jwk-set+json, application/json"
+
+typedef struct refresh_t {
+    p2p_chore_run_t run; /* first */
+    const p2p_trust_t *trust;
+    const char *document_url, *keys_url;
+    const p2p_oidc_server_t *server; /* of a trusted definition */
+    p2p_jwks_t found;
+} refresh_t;
+
+/* The row goes: what it was about is in p2p_jwks. */
+static p2p_error_t *write_found(void *work, apr_pool_t *p)
+{
+    refresh_t *r = work;
+    const p2p_exchange_context_t *context = r->run.context;
+
+    if (r->trust) P2P_TRY(p2p_jwks_save(context->db, p, &r->found));
+    return p2p_chore_forget(context->db, p, r->run.chore, context->owner);
+}
+
+static void end(refresh_t *r)
+{
+    if (*r->found.fault)
+        p2p_log(r->run.context->log, P2P_LOG_WARN, "The keys of %s stay as they are: %s", p2p_uri_public(r->run.asking, r->found.issuer, r->found.issuer),
+                r->found.fault);
+    p2p_chore_run_end(&r->run, write_found);
+}
+
+static void fail(refresh_t *r, const p2p_error_t *error)
+{
+    r->found.fault = apr_pstrdup(r->run.pool, error->sentence);
+    end(r);
+}
+
+static p2p_error_t *read_keys(refresh_t *r, int status, const char *body, apr_size_t len)
+{
+    apr_pool_t *p = r->run.asking;
+    const char *shown = p2p_uri_public(p, r->keys_url, r->keys_url);
+    p2p_jwk_set_t *set;
+    p2p_error_t *error;
+
+    P2P_TRY(p2p_discovery_answered(p, r->keys_url, status));
+    error = p2p_jwk_set_read(p, body, len, P2P_JWK_PUBLISHED, &set);
+    if (error) return p2p_error_make(p, P2P_E_INVALID, "bad-keys", "%s %s", shown, error->sentence);
+    r->found.document = apr_pstrmemdup(r->run.pool, body, len);
+    return NULL;
+}
+
+static void on_keys(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len, const p2p_error_t *error)
+{
+    refresh_t *r = baton;
+
+    (void)fields;
+    if (!error) error = read_keys(r, status, body, len);
+    if (error) fail(r, error);
+    else end(r);
+}
+
+static void fetch_keys(refresh_t *r, const char *url)
+{
+    r->keys_url = apr_pstrdup(r->run.pool, url);
+    p2p_chore_run_get(&r->run, r->keys_url, ACCEPT_KEYS, P2P_JWK_SET_BYTES, on_keys);
+}
+
+/* Keys are what those are trusted by who are not asked about each token. */
+static int needs_keys(const refresh_t *r)
+{
+    return r->trust->kind == P2P_TRUST_PUBLISHED || (r->server && !*r->server->client_secret);
+}
+
+static p2p_error_t *read_document(refresh_t *r, int status, const char *body, apr_size_t len, p2p_discovery_t *said)
+{
+    apr_pool_t *p = r->run.asking;
+    const char *shown = p2p_uri_public(p, r->document_url, r->document_url);
+
+    P2P_TRY(p2p_discovery_answered(p, r->document_url, status));
+    P2P_TRY(p2p_discovery_read(p, r->document_url, body, len, said));
+    if (!p2p_discovery_is_issuer(p, said->issuer, r->found.issuer))
+        return p2p_error_make(p, P2P_E_INVALID, "discovery-unusable", "%s is the document of another issuer.", shown);
+    if (needs_keys(r) && !*said->jwks_uri)
+        return p2p_error_make(p, P2P_E_INVALID, "discovery-unusable", "%s names no jwks_uri that can be used.", shown);
+    if (!needs_keys(r) && !*said->introspection_endpoint)
+        return p2p_error_make(p, P2P_E_INVALID, "discovery-unusable", "%s names no introspection_endpoint that can be used.", shown);
+    return NULL;
+}
+
+static void on_document(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len, const p2p_error_t *error)
+{
+    refresh_t *r = baton;
+    p2p_discovery_t said;
+
+    (void)fields;
+    if (!error) error = read_document(r, status, body, len, &said);
+    if (error) {
+        fail(r, error);
+        return;
+    }
+    r->found.introspection_endpoint = apr_pstrdup(r->run.pool, said.introspection_endpoint);
+    if (needs_keys(r)) fetch_keys(r, said.jwks_uri);
+    else end(r);
+}
+
+/* Where a definition's document is, its own or the issuer's. */
+static p2p_error_t *find_server(refresh_t *r)
+{
+    p2p_oidc_server_t *server = NULL;
+    const p2p_exchange_context_t *context = r->run.context;
+
+    if (r->trust->kind != P2P_TRUST_DEFINITION) return NULL;
+    P2P_TRY(p2p_oidc_server_find(context->db, r->run.pool, context->spec->keyring, r->found.issuer, &server));
+    if (!server || server->archived)
+        return p2p_error_make(r->run.pool, P2P_E_NOT_FOUND, "no-such-server", "There is no definition of this issuer.");
+    r->server = server;
+    return NULL;
+}
+
+static void start(void *work)
+{
+    refresh_t *r = work;
+    const p2p_error_t *error = NULL;
+
+    r->found = (p2p_jwks_t){.issuer = r->run.chore->subject, .document = "", .introspection_endpoint = "", .fault = ""};
+    r->trust = p2p_trust_of(r->run.context->spec, r->run.chore->subject);
+    if (r->trust) error = find_server(r);
+    if (error) fail(r, error);
+    else if (!r->trust) end(r); /* by another configuration */
+    else if (*r->trust->jwks_uri) fetch_keys(r, r->trust->jwks_uri);
+    else {
+        r->document_url = r->server && *r->server->auth_well_known ? r->server->auth_well_known
+                                                                   : p2p_discovery_of_issuer(r->run.pool, r->found.issuer);
+        p2p_chore_run_get(&r->run, r->document_url, ACCEPT_JSON, P2P_DISCOVERY_BYTES, on_document);
+    }
+}
+
+static void *begin(p2p_exchange_context_t *context, const p2p_chore_t *job, void (*ended)(void *baton), void *baton)
+{
+    return p2p_chore_run_make(sizeof(refresh_t), context, job, start, ended, baton);
+}
+
+const p2p_work_kind_t p2p_work_refresh = {P2P_KIND_REFRESH, begin, p2p_chore_run_tick, p2p_chore_run_busy, p2p_chore_run_destroy};
