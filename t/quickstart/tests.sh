@@ -45,6 +45,20 @@ install_node() {
         die_with "$RUN/npm.log" 'npm could not fetch what t/oidc needs.'
 }
 
+# mod_auth_openidc. Where there is a system's Apache, its package would enable it there and restart that: then it is unpacked beside.
+install_openidc() {
+    [ ! -e "$(apxs -q LIBEXECDIR)/mod_auth_openidc.so" ] || return 0
+    if [ ! -e /usr/share/apache2/apache2-maintscript-helper ]; then
+        install_packages libapache2-mod-auth-openidc
+        return
+    fi
+    install_packages libhiredis0.14 libcjose0 libjansson4
+    [ ! -e "$RUN/openidc/usr/lib/apache2/modules/mod_auth_openidc.so" ] || return 0
+    mkdir -p "$RUN/openidc"
+    (cd "$RUN/openidc" && apt-get -q download libapache2-mod-auth-openidc && dpkg-deb -x libapache2-mod-auth-openidc_*.deb .) \
+        >>"$RUN/apt.log" 2>&1 || die_with "$RUN/apt.log" 'libapache2-mod-auth-openidc could not be fetched.'
+}
+
 # stage NAME COMMAND...: runs it, shows it, and adds prove's figures to the sum.
 stage() {
     local name=$1 log="$RUN/test-$1.log" code=0 files failed begun=$SECONDS
@@ -69,7 +83,7 @@ with_build() {
     local folder=$1
     shift
     env P2P_BUILDDIR="$folder" P2P_SRCDIR="$PWD" P2P_HTTPD="$(apxs -q SBINDIR)/$(apxs -q PROGNAME)" \
-        P2P_HTTPD_MODULES="$(apxs -q LIBEXECDIR)" "$@"
+        P2P_HTTPD_MODULES="$(apxs -q LIBEXECDIR)" P2P_MORE_MODULES="$RUN/openidc/usr/lib/apache2/modules" "$@"
 }
 
 sanitized() {
@@ -105,7 +119,7 @@ run_tests() {
     install_packages "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
     install_postgresql
     case " ${*:-t/interop} " in *' t/interop'*) install_java ;; esac
-    case " ${*:-t/oidc} " in *' t/oidc'*) install_node ;; esac
+    case " ${*:-t/oidc} " in *' t/oidc'*) install_node; install_openidc ;; esac
     say "Building ($RUN/build)"
     build "$RUN/build" -- build-tests
     if [ $# -gt 0 ]; then

@@ -154,11 +154,18 @@ sub directive_lines {
     return map { "$_ $lines{$_}" } grep { defined $lines{$_} } sort keys %lines;
 }
 
+# One of httpd's modules, or one that was put elsewhere for the tests.
+sub module_file {
+    my ($name) = @_;
+    my ($file) = grep { -e } map { "$_/mod_$name.so" } modules(), $ENV{P2P_MORE_MODULES} // ();
+    return $file // modules() . "/mod_$name.so";
+}
+
 sub module_lines {
     my ($self) = @_;
     my @names = (@MODULES, ($self->{tls} ? qw(socache_shmcb ssl) : ()), @{ $self->{modules} // [] });
     @names = grep { $_ ne ($self->{without} // '') } @names;
-    return ((map { "LoadModule ${_}_module " . modules() . "/mod_$_.so" } @names), 'LoadModule p2p_module ' . module());
+    return ((map { "LoadModule ${_}_module " . module_file($_) } @names), 'LoadModule p2p_module ' . module());
 }
 
 sub auth_lines {

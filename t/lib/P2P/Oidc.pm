@@ -11,6 +11,7 @@ use JSON::PP;
 my $folder = abs_path(dirname(__FILE__) . '/../../oidc');
 
 # certificate: { cert, key } as P2P::Sandbox makes one. clients: the provider's, as it takes them. dir: a folder of the test's own.
+# program: signin.js in place of provider.js; arguments: its further ones.
 sub start {
     my ($class, %opt) = @_;
     die "t/oidc has no node_modules: run npm ci there (./quickstart test does)\n" if !-d "$folder/node_modules/oidc-provider";
@@ -20,7 +21,7 @@ sub start {
     close $out or die "$clients: $!\n";
     my $self = bless { owner => $$ }, $class;
     $self->{pid} = open2($self->{from}, $self->{to}, 'sh', '-c', 'log=$1; shift; exec node "$@" 2>"$log"', 'sh', "$opt{dir}/provider.log",
-        "$folder/provider.js", $opt{certificate}{cert}, $opt{certificate}{key}, $clients);
+        "$folder/" . ($opt{program} // 'provider.js'), $opt{certificate}{cert}, $opt{certificate}{key}, $clients, @{ $opt{arguments} // [] });
     $self->{to}->autoflush(1);
     $self->{origin} = $self->answer->{origin};
     return $self;
