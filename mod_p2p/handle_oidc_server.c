@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Definitions, as the portal reads them. */
 #include "dbd.h"
+#include "definition_cache.h"
 #include "handlers.h"
 #include "model/oidc_server.h"
 #include "problem.h"
@@ -46,13 +47,18 @@ int p2p_handle_oidc_servers(request_rec *r, const p2p_match_t *match)
 int p2p_handle_oidc_server(request_rec *r, const p2p_match_t *match)
 {
     read_t read = { .pid = match->ids[0] };
-    p2p_error_t *error = p2p_dbd_with(r, read_one, &read);
+    p2p_definition_doc_t doc;
+    p2p_error_t *error;
 
+    if (p2p_definition_cache_get(r, read.pid, &doc)) return p2p_reply_text(r, HTTP_OK, doc.text, doc.len, doc.etag);
+    error = p2p_dbd_with(r, read_one, &read);
     if (error) return p2p_problem_error(r, error);
     if (read.server->archived) {
         return p2p_problem(r, HTTP_NOT_FOUND, "no-such-server",
                            "There is no OIDC server definition of this number.");
     }
-    return p2p_reply(r, HTTP_OK, p2p_oidc_server_public(r->pool, read.server),
-                     p2p_etag_version(r->pool, read.server->version));
+    doc.text = p2p_json_print(r->pool, p2p_oidc_server_public(r->pool, read.server), &doc.len);
+    doc.etag = p2p_etag_version(r->pool, read.server->version);
+    p2p_definition_cache_put(read.pid, &doc);
+    return p2p_reply_text(r, HTTP_OK, doc.text, doc.len, doc.etag);
 }

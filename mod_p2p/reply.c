@@ -5,6 +5,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <util_filter.h>
 #include <apr_escape.h>
 #include <apr_sha1.h>
 #include <apr_strings.h>
@@ -27,6 +28,22 @@ int p2p_reply(request_rec *r, int status, json_object *doc, const char *etag)
 {
     apr_size_t len;
     const char *text = p2p_json_print(r->pool, doc, &len);
+
+    return p2p_reply_text(r, status, text, len, etag);
+}
+
+static int send_text(request_rec *r, const char *text, apr_size_t len)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(text, len, r->pool, bb->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    ap_pass_brigade(r->output_filters, bb); /* a client that is gone is httpd's matter */
+    return OK;
+}
+
+int p2p_reply_text(request_rec *r, int status, const char *text, apr_size_t len, const char *etag)
+{
     int answer;
 
     p2p_reply_headers(r);
@@ -38,8 +55,7 @@ int p2p_reply(request_rec *r, int status, json_object *doc, const char *etag)
     r->status = status;
     ap_set_content_type(r, "application/json");
     ap_set_content_length(r, (apr_off_t)len);
-    ap_rwrite(text, (int)len, r);
-    return OK;
+    return send_text(r, text, len);
 }
 
 const char *p2p_etag_version(apr_pool_t *p, apr_int64_t version)

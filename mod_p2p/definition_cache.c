@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A table of slots, one for each remainder of a definition's number; all threads of a child share it. */
+#include "definition_cache.h"
+
+#include <http_log.h>
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+
+#include "base/clock.h"
+#include "shared.h"
+
+APLOG_USE_MODULE(p2p);
+
+#define SLOTS 256
+#define DOC_MAX 16384 /* bytes; a longer document is read each time */
+#define ETAG_MAX 64
+
+typedef struct slot_t {
+    apr_int64_t pid; /* 0: empty */
+    apr_uint64_t generation;
+    apr_time_t asked; /* monotonic */
+    char etag[ETAG_MAX];
+    char *text;       /* malloc'd: it changes for as long as the child lives */
+    apr_size_t len, room;
+} slot_t;
+
+static struct {
+    apr_thread_mutex_t *mutex; /* NULL: nothing is kept */
+    slot_t slots[SLOTS];
+} cache;
+
+void p2p_definition_cache_child(apr_pool_t *p, server_rec *s)
+{
+    apr_status_t rv = apr_thread_mutex_create(&cache.mutex, APR_THREAD_MUTEX_DEFAULT, p);
+
+    if (!rv) return;
+    cache.mutex = NULL;
+    ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "no mutex: definitions are read from the database each time");
+}
+
+static int copy_out(apr_pool_t *p, const slot_t *slot, apr_int64_t pid, p2p_definition_doc_t *doc)
+{
+    if (slot->pid != pid || slot->generation != doc->generation || doc->asked - slot->asked >= P2P_DEFINITION_KEPT) return 0;
+    doc->text = apr_pstrmemdup(p, slot->text, slot->len);
+    doc->len = slot->len;
+    doc->etag = apr_pstrdup(p, slot->etag);
+    return 1;
+}
+
+int p2p_definition_cache_get(request_rec *r, apr_int64_t pid, p2p_definition_doc_t *doc)
+{
+    p2p_clock_t clock = p2p_clock_system();
+    int found;
+
+    doc->generation = p2p_shared_generation(r->server);
+    doc->asked = clock.monotonic(clock.baton);
+    if (!cache.mutex || !doc->generation) return 0;
+    apr_thread_mutex_lock(cache.mutex);
+    found = copy_out(r->pool, &cache.slots[pid % SLOTS], pid, doc);
+    apr_thread_mutex_unlock(cache.mutex);
+    return found;
+}
+
+static void copy_in(slot_t *slot, const p2p_definition_doc_t *doc)
+{
+    char *text = slot->text;
+
+    if (slot->room < doc->len) {
+        text = realloc(slot->text, doc->len);
+        if (!text) {
+            slot->pid = 0;
+            return;
+        }
+        slot->text = text;
+        slot->room = doc->len;
+    }
+    memcpy(text, doc->text, doc->len);
+    slot->len = doc->len;
+    apr_cpystrn(slot->etag, doc->etag, sizeof slot->etag);
+}
+
+void p2p_definition_cache_put(apr_int64_t pid, const p2p_definition_doc_t *doc)
+{
+    slot_t *slot = &cache.slots[pid % SLOTS];
+
+    if (!cache.mutex || !doc->generation || !doc->len || doc->len > DOC_MAX || strlen(doc->etag) >= ETAG_MAX) return;
+    apr_thread_mutex_lock(cache.mutex);
+    slot->pid = pid;
+    slot->generation = doc->generation;
+    slot->asked = doc->asked;
+    copy_in(slot, doc);
+    apr_thread_mutex_unlock(cache.mutex);
+}
