@@ -8,8 +8,11 @@
 #include <apr_thread_mutex.h>
 
 #include "base/sha256.h"
+#include "dbd.h"
 #include "mod_p2p.h"
 #include "shared.h"
+#include "store/jwks_store.h"
+#include "supervise.h"
 #include "trust_source.h"
 
 APLOG_USE_MODULE(p2p);
@@ -35,6 +38,7 @@ struct slot_t {
     apr_thread_mutex_t *lock;    /* over what follows */
     apr_thread_mutex_t *looking; /* one thread at a time looks it up */
     kept_t *kept;                /* NULL: nothing is known */
+    p2p_trust_from_t from;       /* of what is kept, or waited for */
     int distrusted;
     apr_time_t looked, asked, haste; /* haste: until when to look often */
     apr_uint64_t definitions;    /* the shared generation when it was looked up */
@@ -210,6 +214,7 @@ static void look(request_rec *r, slot_t *slot)
     apr_thread_mutex_lock(slot->lock);
     slot->looked = apr_time_now();
     slot->definitions = definitions;
+    if (!error) slot->from = source.from;
     apr_thread_mutex_unlock(slot->lock);
     if (!error && source.unfetched) p2p_trust_ask(r, (int)(slot - p2p_config(r->server)->trust_store->slots));
 }
@@ -259,16 +264,28 @@ int p2p_trust_of_issuer(request_rec *r, const char *issuer)
     return -1;
 }
 
+/* A definition may say that its issuer is to be asked. Where nothing can be read of it the answer is to be a 503, so it may as well be this one. */
+static int is_asked(request_rec *r, int number)
+{
+    slot_t *slot = slot_of(r, number);
+    int asked;
+
+    if (!slot) return 0;
+    look_if_due(r, slot);
+    apr_thread_mutex_lock(slot->lock);
+    asked = !slot->distrusted && (slot->from == P2P_FROM_ISSUER || slot->from == P2P_FROM_UNKNOWN);
+    apr_thread_mutex_unlock(slot->lock);
+    return asked;
+}
+
 int p2p_trust_of_opaque(request_rec *r)
 {
     const apr_array_header_t *trusts = p2p_config(r->server)->spec.trusts;
 
     for (int i = 0; i < trusts->nelts; i++) {
         p2p_trust_kind_t kind = APR_ARRAY_IDX(trusts, i, p2p_trust_t).kind;
-        p2p_verifier_t verifier;
 
-        if (kind == P2P_TRUST_INTROSPECTION) return i;
-        if (kind == P2P_TRUST_DEFINITION && !p2p_trust_verifier(r, i, &verifier) && !verifier.keys) return i;
+        if (kind == P2P_TRUST_INTROSPECTION || (kind == P2P_TRUST_DEFINITION && is_asked(r, i))) return i;
     }
     return -1;
 }
@@ -290,11 +307,22 @@ p2p_error_t *p2p_trust_verifier(request_rec *r, int number, p2p_verifier_t *veri
     return p2p_error_make(r->pool, P2P_E_UNAVAILABLE, "keys-unknown", "What verifies the token is not known yet: try again in a moment.");
 }
 
+static p2p_error_t *ask(p2p_db_t *db, request_rec *r, void *baton)
+{
+    const slot_t *slot = baton;
+    int asked;
+
+    P2P_TRY(p2p_jwks_ask(db, r->pool, p2p_config(r->server)->spec.target, slot->trust->issuer, &asked));
+    if (asked) p2p_wake(r->server);
+    return NULL;
+}
+
 void p2p_trust_ask(request_rec *r, int number)
 {
     slot_t *slot = slot_of(r, number);
     apr_time_t now = apr_time_now();
     int fresh;
+    p2p_error_t *error;
 
     if (!slot || slot->trust->kind == P2P_TRUST_KEYS) return;
     apr_thread_mutex_lock(slot->lock);
@@ -304,4 +332,6 @@ void p2p_trust_ask(request_rec *r, int number)
         slot->haste = now + HASTE_FOR;
     }
     apr_thread_mutex_unlock(slot->lock);
+    error = fresh ? p2p_dbd_with(r, ask, slot) : NULL;
+    if (error) complain(r, slot, error->sentence);
 }

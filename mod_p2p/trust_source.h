@@ -10,6 +10,7 @@
 #include "oidc/jwk.h"
 
 typedef enum {
+    P2P_FROM_UNKNOWN,
     P2P_FROM_CONFIGURED, /* keys that an administrator wrote */
     P2P_FROM_PUBLISHED,  /* keys that a runner has fetched */
     P2P_FROM_ISSUER      /* introspection */

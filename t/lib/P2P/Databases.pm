@@ -30,7 +30,8 @@ sub run_sql {
     open my $sqlite, '-|', 'sqlite3', '-cmd', '.timeout 5000', $db->{params}, $sql or die "sqlite3: $!\n";
     my $text = join '', <$sqlite>;
     close $sqlite or die "sqlite3 fails: $sql\n";
-    return $text =~ s/\n\z//r;
+    chomp $text;
+    return $text;
 }
 
 # Runs a subtest on each database. The code gets { name, driver, params } of an empty one, as P2P::Httpd takes it as db, with dir for SQLite (its
