@@ -237,5 +237,5 @@ p2p_error_t *p2p_oidc_server_remove(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid
     int removed;
 
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_SERVER_REMOVE, &removed, pid));
-    return removed ? NULL : p2p_db_exec(db, p, P2P_SQL_SERVER_ARCHIVE, NULL, pid);
+    return p2p_db_exec(db, p, removed ? P2P_SQL_SERVER_FORGET_TESTS : P2P_SQL_SERVER_ARCHIVE, NULL, pid);
 }

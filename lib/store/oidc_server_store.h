@@ -67,7 +67,8 @@ p2p_error_t *p2p_oidc_server_hold(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid);
 /* Holds a definition that is to be removed, until the end of the transaction; *version is its. Errors: P2P_E_NOT_FOUND "no-such-server". */
 p2p_error_t *p2p_oidc_server_lock(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid, apr_int64_t *version);
 
-/* Removes one that is locked, or archives it where a job, a grant or a member's binding refers to it. */
+/* Removes one that is locked, with what is left of its tests; or archives it where an exchange, a test that is under way, a grant or a member's
+ * binding refers to it. */
 p2p_error_t *p2p_oidc_server_remove(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid);
 
 /* Creates or updates each of the servers by its issuer, all or none, in a transaction of its own; pids are set; *created and *updated

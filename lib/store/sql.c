@@ -117,9 +117,13 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "SELECT pid FROM p2p_oidc_server WHERE pid = %lld AND archived = 0 {for_key_share}", "i", 1},
     [P2P_SQL_SERVER_REMOVE] = {"p2p_server_remove",
         "DELETE FROM p2p_oidc_server WHERE pid = %lld "
-        "AND NOT EXISTS (SELECT 1 FROM p2p_job j WHERE j.oidc_server_id = p2p_oidc_server.pid) "
+        "AND NOT EXISTS (SELECT 1 FROM p2p_job j WHERE j.oidc_server_id = p2p_oidc_server.pid "
+        "AND (j.kind = 'p2p-exchange' OR j." ACTIVE ")) "
         "AND NOT EXISTS (SELECT 1 FROM p2p_binding b WHERE b.oidc_server_id = p2p_oidc_server.pid) "
         "AND NOT EXISTS (SELECT 1 FROM p2p_grant g WHERE g.oidc_server_id = p2p_oidc_server.pid)", "i", 0},
+    /* What was tried of a definition says nothing once that is gone. */
+    [P2P_SQL_SERVER_FORGET_TESTS] = {"p2p_server_forget_tests",
+        "DELETE FROM p2p_job WHERE oidc_server_id = %lld AND kind <> 'p2p-exchange'", "i", 0},
     [P2P_SQL_SERVER_ARCHIVE] = {"p2p_server_archive",
         "UPDATE p2p_oidc_server SET archived = 1, " TOUCH " WHERE pid = %lld AND archived = 0", "i", 0},
 

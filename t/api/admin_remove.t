@@ -99,6 +99,21 @@ sub test_archive {
     return;
 }
 
+# Jobs that only tried a definition keep nobody from removing it.
+sub test_tests {
+    my ($api, $db) = @_;
+    my $one = made($api);
+    my $insert = "INSERT INTO p2p_job (id, uuid, kind, target, oidc_server_id, status) VALUES";
+    run_sql($db, "$insert (88001, '88001', 'definition-test', 'x', $one->{pid}, 'COMPLETED'), (88002, '88002', 'definition-test', 'x', $one->{pid}, 'STARTING')");
+    is($api->request('DELETE', "$AT/$one->{pid}")->{status}, 204, 'a definition that is being tried');
+    is($api->get("$AT/$one->{pid}")->{json}{archived}, JSON::PP::true, '... is archived');
+    run_sql($db, 'DELETE FROM p2p_job WHERE id = 88002');
+    is($api->request('DELETE', "$AT/$one->{pid}")->{status}, 204, 'one that was tried');
+    is($api->get("$AT/$one->{pid}")->{status}, 404, '... goes');
+    is(run_sql($db, "SELECT COUNT(*) FROM p2p_job WHERE oidc_server_id = $one->{pid}"), 0, '... with what came of that');
+    return;
+}
+
 sub test_unbind {
     my ($api, $portal, $db) = @_;
     my $one = made($api);
@@ -219,6 +234,7 @@ each_database('removing, unbinding' => sub {
     my ($api, $portal) = map { P2P::Api->new($httpd->url, $_, 'pass') } qw(admin portal);
     test_remove($api, $portal, $db);
     test_archive($api, $portal, $db);
+    test_tests($api, $db);
     test_unbind($api, $portal, $db);
     test_races($api);
     test_in_between($api, $portal, $db) if $db->{server};

@@ -176,12 +176,56 @@ static void keys_and_texts(void **state)
                  "longer than 200");
 }
 
+/* The document of "old" after a patch, as far as it is to be read again. */
+static const char *merged(const char *patch)
+{
+    p2p_oidc_server_t old = read_text("{" GOOD ",\"scopes\":\"s\",\"clientSecret\":\"planted\",\"keyText\":\"planted\",\"keyFile\":\"f\",\"notes\":\"n\","
+                                      "\"archived\":true}", 0);
+    json_object *doc;
+
+    old.pid = 7;
+    assert_null(p2p_json_parse(pool, patch, strlen(patch), &doc));
+    return p2p_json_print(pool, p2p_oidc_server_merge(pool, &old, doc), NULL);
+}
+
+#define OLD_HEAD "{\"pid\":7,\"name\":\"A\",\"issuer\":\"https://a.example/issuer\",\"clientId\":\"\","
+#define OLD_MIDDLE "\"customTokenParams\":\"\",\"authWellKnown\":\"\",\"tokenEndpoint\":\"\",\"fhirEndpoint\":\"https://a.example/fhir\"," \
+    "\"responseType\":\"code\",\"organizationId\":\"\","
+
+/* RFC 7396: what is named is set, null removes, all else stays; what is secret is not there unless it is named. */
+static void merge(void **state)
+{
+    (void)state;
+    assert_string_equal(merged("{}"), OLD_HEAD "\"scopes\":\"s\"," OLD_MIDDLE "\"notes\":\"n\",\"keyFile\":\"f\",\"archived\":true}");
+    assert_string_equal(merged("{\"scopes\":null,\"notes\":\"m\",\"none\":null}"),
+                        OLD_HEAD OLD_MIDDLE "\"notes\":\"m\",\"keyFile\":\"f\",\"archived\":true}");
+    assert_string_equal(merged("{\"clientSecret\":\"x\",\"keyText\":null,\"archived\":false,\"keyFile\":[{\"a\":null}]}"),
+                        OLD_HEAD "\"scopes\":\"s\"," OLD_MIDDLE "\"notes\":\"n\",\"keyFile\":[{\"a\":null}],\"archived\":false,\"clientSecret\":\"x\"}");
+}
+
+static void for_administrators(void **state)
+{
+    p2p_oidc_server_t s = read_text("{" GOOD ",\"clientSecret\":\"planted\",\"keyText\":\"planted\",\"keyFile\":\"f\",\"notes\":\"n\"}", 0);
+    const char *text;
+
+    (void)state;
+    s.pid = 7;
+    s.version = 3;
+    s.client_secret_set = 1;
+    text = p2p_json_print(pool, p2p_oidc_server_admin(pool, &s), NULL);
+    assert_null(strstr(text, "planted"));
+    assert_non_null(strstr(text, "\"notes\":\"n\",\"keyFile\":\"f\",\"archived\":false,\"clientSecretSet\":true,\"keyTextSet\":false,"
+                           "\"idNamespace\":\"https://a.example/issuer\",\"version\":3,\"lastUpdated\":null}"));
+    s.last_updated = 1;
+    assert_non_null(strstr(p2p_json_print(pool, p2p_oidc_server_admin(pool, &s), NULL), "\"lastUpdated\":\"1970-01-01T00:00:00.000Z\"}"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_members),    cmocka_unit_test(least),        cmocka_unit_test(required),
         cmocka_unit_test(urls),           cmocka_unit_test(response_types), cmocka_unit_test(token_params),
-        cmocka_unit_test(keys_and_texts),
+        cmocka_unit_test(keys_and_texts), cmocka_unit_test(merge),        cmocka_unit_test(for_administrators),
     };
     int failures;
 
