@@ -76,23 +76,25 @@ int p2p_problem_fields(request_rec *r, const apr_array_header_t *errors)
     return HTTP_UNPROCESSABLE_ENTITY;
 }
 
-static int status_of(p2p_error_kind_t kind)
+/* Without one of its keys the service does not work until somebody has seen to it; the log says how. */
+static int status_of(const p2p_error_t *error)
 {
+    if (!strcmp(error->code, "key-missing")) return HTTP_SERVICE_UNAVAILABLE;
     for (unsigned i = 0; i < sizeof statuses / sizeof *statuses; i++) {
-        if (statuses[i].kind == kind) return statuses[i].status;
+        if (statuses[i].kind == error->kind) return statuses[i].status;
     }
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 int p2p_problem_error(request_rec *r, const p2p_error_t *error)
 {
-    int status = status_of(error->kind);
+    int status = status_of(error);
 
     if (status >= 500) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "%s (%s)", error->sentence, error->code);
     }
     if (status == HTTP_SERVICE_UNAVAILABLE) apr_table_setn(r->err_headers_out, "Retry-After", "5");
-    if (status == HTTP_INTERNAL_SERVER_ERROR) return p2p_problem(r, status, error->code, NULL);
+    if (error->kind == P2P_E_INTERNAL) return p2p_problem(r, status, status == HTTP_SERVICE_UNAVAILABLE ? NULL : error->code, NULL);
     return p2p_problem(r, status, error->code, error->sentence);
 }
 

@@ -13,6 +13,7 @@
 #define DATABASE_AGAIN apr_time_from_sec(1)     /* where it was away */
 #define DATABASE_REFUSED apr_time_from_sec(5)   /* where it refuses to note the end: nobody else can while we live */
 #define REST_AFTER apr_time_from_sec(60)       /* a job that waits for longer gives its slot back */
+#define KEY_AGAIN apr_time_from_sec(60)        /* where a sealing key is missing */
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
 
 static void pump(void *baton);
@@ -414,6 +415,15 @@ static void prepare(p2p_exchange_t *x)
     x->prepare = p2p_prepare_begin(x->pool, &set);
 }
 
+/* What it needs was sealed with a key that this runner has not got: another one may have it, or this one when it has been given it. */
+static void wait_for_key(p2p_exchange_t *x, const p2p_error_t *error)
+{
+    p2p_log_error(&x->log, P2P_LOG_ERROR, "The job waits until it can be opened", error);
+    x->rest = KEY_AGAIN;
+    x->phase = ENDING;
+    kick_after(x, 0); /* not from here: whoever begins it does not know it yet */
+}
+
 static void begin(p2p_exchange_t *x)
 {
     p2p_error_t *error = load(x);
@@ -422,6 +432,7 @@ static void begin(p2p_exchange_t *x)
         prepare(x);
         if (x->stopping) p2p_exchange_kick(x); /* somebody wanted it stopped, and its runner is gone: only its Task is told */
     } else if (error->kind == P2P_E_UNAVAILABLE) kick_after(x, DATABASE_AGAIN);
+    else if (!strcmp(error->code, "key-missing") && !x->stopping) wait_for_key(x, error);
     else p2p_exchange_fail(x, error);
 }
 

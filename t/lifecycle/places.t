@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 # What an exchange stands on goes wrong in the middle of it: disks are full, databases take no more, processes are stopped, killed and started again, the
-# sealing key is gone. The job completes by itself, as if nothing had been; without its key it fails and says so.
+# sealing key is gone. The job completes by itself, as if nothing had been.
 # Fault ids: spool-full, spool-unusable, database-full, database-read-only, database-connections, runner-term, runner-stopped, httpd-graceful, httpd-restart,
 # host-crash, key-missing.
 use strict;
@@ -165,22 +165,58 @@ sub test_processes {
     return;
 }
 
-# The sealing key is gone; what was sealed with it cannot be opened.
+# The sealing key is gone: no runner works, httpd takes no order, and both say which key they need. Then it is gone for this one job alone.
 sub test_key {
     my ($x) = @_;
     my $path = begin($x, 'key-missing');
+    my $old = P2P::Httpd::read_file($x->{httpd}{key_file});
+    my ($id) = $old =~ /^p2p-key (\w+)/;
+    my $missing = qr/A value was sealed with key $id, which is missing: name its file in P2PSecretKeyFile, behind the first/;
+    my $new = P2P::Httpd::new_key();
+    my $patient = sub { return run_sql($x->{db}, 'SELECT source_patient FROM p2p_job ORDER BY id DESC LIMIT 1') };
+    $x->{httpd}->expect_log($missing, qr/does not accept its configuration/);
+    start_with($x, $new);
+    ok($x->{httpd}->wait_for(sub { $x->{httpd}->log_text =~ /The runner cannot work with this database: $missing.*(?s:.*)it stays down until httpd is restarted/ }), 'key-missing: the runner says so at its start');
+    is($x->{api}->get('/health')->{status}, 503, 'key-missing: the service is not well');
+    like($x->{httpd}->log_text, qr/p2p:error.*\/health: $missing/, 'key-missing: ... and says why');
+    my $refused = $x->order('source', $id, 'member');
+    is($refused->{status}, 503, 'key-missing: no order is taken');
+    is($refused->{json}{code}, 'unavailable', 'key-missing: ... in words for everyone');
+    is($x->job($path)->{batchStatus}, 'STARTED', 'key-missing: the job waits');
+    start_with($x, $old, $new);
+    ok_end($x, $path, 'key-missing');
+
+    $path = begin($x, 'key-missing');
+    my $sealed = $patient->();
     $x->{httpd}->stop;
-    my $key = P2P::Httpd::read_file($x->{httpd}{key_file});
-    P2P::Httpd::write_file($x->{httpd}{key_file}, P2P::Httpd::new_key(), 0600);
-    $x->{httpd}->expect_log(qr/sealed|key/);
+    use_keys($x, $new, $old);
+    like($x->{httpd}->run_command('reseal'), qr/No other key is needed/, 'key-missing: all is sealed anew');
+    my $fresh = $patient->();
+    my $set = sub { return run_sql($x->{db}, "UPDATE p2p_job SET source_patient = '$_[0]', not_before = 0 WHERE id = (SELECT MAX(id) FROM p2p_job)") };
+    $set->($sealed);
+    start_with($x, $new);
+    ok($x->{httpd}->wait_for(sub { $x->{httpd}->log_text =~ /The job waits until it can be opened: $missing/ && run_sql($x->{db}, 'SELECT MAX(not_before) FROM p2p_job') > 0 }), 'key-missing: a job alone waits, too');
+    is($x->job($path)->{batchStatus}, 'STARTED', 'key-missing: ... and has not ended');
+    $set->($fresh);
+    ok_end($x, $path, 'key-missing');
+    return;
+}
+
+sub use_keys {
+    my ($x, @keys) = @_;
+    my $httpd = $x->{httpd};
+    my @files = map { P2P::Httpd::write_file("$httpd->{dir}/key.$_", $keys[$_], 0600) } 0 .. $#keys;
+    $httpd->{directives}{P2PSecretKeyFile} = "@files";
+    $httpd->write_config;
+    return;
+}
+
+# httpd anew with these keys.
+sub start_with {
+    my ($x, @keys) = @_;
+    $x->{httpd}->stop if $x->{httpd}->pid;
+    use_keys($x, @keys);
     $x->{httpd}->start;
-    my $job = $x->wait($path);
-    $x->ok_failed($job, 'cannot-open', qr/key .* is missing: add its file with P2PSecretKeyFile/, 'key-missing');
-    $x->{httpd}->stop;
-    P2P::Httpd::write_file($x->{httpd}{key_file}, $key, 0600);
-    $x->{httpd}->start;
-    cmp_ok($x->job($path)->{progress}{parts}, '>', 3, 'key-missing: what had landed is still known when the key is back');
-    is(scalar @{ $x->report($path)->{parts} } > 3, 1, 'key-missing: ... and so is its report');
     return;
 }
 

@@ -30,8 +30,7 @@ sub run_sql {
     open my $sqlite, '-|', 'sqlite3', '-cmd', '.timeout 5000', $db->{params}, $sql or die "sqlite3: $!\n";
     my $text = join '', <$sqlite>;
     close $sqlite or die "sqlite3 fails: $sql\n";
-    chomp $text;
-    return $text;
+    return $text =~ s/\n\z//r;
 }
 
 # Runs a subtest on each database. The code gets { name, driver, params } of an empty one, as P2P::Httpd takes it as db, with dir for SQLite (its
