@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/../lib";
 use P2P::Databases;
 use P2P::Doors;
 use P2P::Httpd;
+use P2P::Jwt qw(new_key jwk_set sign);
 use P2P::Shipped;
 use P2P::Source;
 use P2P::TlsApi;
@@ -94,5 +95,33 @@ sub test_shipped {
     return;
 }
 
-each_database('matrix' => \&test_shipped);
+# The example as it stands, but that the issuer's keys come in a file: nobody publishes any here.
+my $key = new_key('ES256', 'one');
+
+sub token {
+    my ($scope, %claims) = @_;
+    return sign($claims{key} // $key, { iss => 'https://login.payer.example', aud => 'https://p2p.payer.example', sub => 's', client_id => "a-$scope", scope => "openid $scope",
+        exp => time + 3600, %{ $claims{claims} // {} } });
+}
+
+sub test_bearer {
+    my ($db) = @_;
+    my $httpd = P2P::Shipped->new(db => $db, auth => 'auth-bearer', replace => { ' audience=' => ' keys=/etc/p2p/issuer.json audience=' });
+    P2P::Httpd::write_file("$httpd->{dir}/issuer.json", jwk_set($key));
+    $httpd->expect_log(qr/AH01629|AH01630|AH01631|AH01873|AH01906|AH10244|AH00135|AH03445/);
+    $httpd->prepare([])->start;
+    my $nobody = P2P::TlsApi->new($httpd->url, "$httpd->{dir}/tls.pem");
+    walk('bearer tokens', 'without', $nobody);
+    walk('bearer tokens', 'wrong', $nobody->with_token(token('p2p.administration', key => new_key('ES256', 'one'))));
+    walk('bearer tokens', 'no role', $nobody->with_token(token('p2p.other')));
+    walk('bearer tokens', 'portal', $nobody->with_token(token('p2p.portal')));
+    walk('bearer tokens', 'administrator', $nobody->with_token(token('p2p.administration')));
+    walk('a password in place of a token', 'wrong', $nobody->with_password('admin', 'the administrator'));
+    test_other_methods('bearer tokens', $nobody);
+    $httpd->stop;
+    return;
+}
+
+each_database('matrix, as shipped' => \&test_shipped);
+each_database('matrix, bearer tokens' => \&test_bearer);
 done_testing;

@@ -94,6 +94,29 @@ static void read_definition(json_object *doc)
     check_shown(&server);
 }
 
+/* The input as a change of a definition that there is: made twice it is made once, and what it leaves out stays. */
+static void change_definition(json_object *patch)
+{
+    static const char old_text[] = "{\"name\":\"Old\",\"issuer\":\"https://old.example\",\"clientId\":\"c\",\"fhirEndpoint\":\"https://old.example/fhir\","
+                                   "\"scopes\":\"openid\",\"responseType\":\"code\",\"organizationId\":\"1\",\"notes\":\"old notes\"}";
+    p2p_oidc_server_t old, once, twice;
+    apr_array_header_t *errors = p2p_field_errors(pool);
+    json_object *doc;
+
+    require(!p2p_json_parse(pool, old_text, sizeof old_text - 1, &doc), "the old one is JSON");
+    p2p_oidc_server_read(pool, doc, 0, "", &old, errors);
+    require(!errors->nelts, "the old one is a definition");
+    p2p_oidc_server_read(pool, p2p_oidc_server_merge(pool, &old, patch), 0, "", &once, errors);
+    check_errors(errors, "");
+    if (errors->nelts) return;
+    p2p_oidc_server_read(pool, p2p_oidc_server_merge(pool, &once, patch), 0, "", &twice, errors);
+    require(!errors->nelts, "a change that was taken is taken again");
+    require(!strcmp(once.name, twice.name) && !strcmp(once.issuer, twice.issuer) && !strcmp(once.scopes, twice.scopes)
+                && !strcmp(once.fhir_endpoint, twice.fhir_endpoint) && !strcmp(once.notes, twice.notes), "a change made twice is made once");
+    require(json_object_object_get_ex(patch, "name", NULL) || !strcmp(once.name, old.name), "what a change leaves out stays");
+    require(json_object_object_get_ex(patch, "notes", NULL) || !strcmp(once.notes, old.notes), "notes that a change leaves out stay");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     json_object *doc;
@@ -103,7 +126,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         apr_pool_create(&pool, NULL);
     }
     if (size > 1 << 17) return 0;
-    if (!p2p_json_parse(pool, (const char *)data, size, &doc)) read_definition(doc);
+    if (!p2p_json_parse(pool, (const char *)data, size, &doc)) {
+        read_definition(doc);
+        if (json_object_is_type(doc, json_type_object)) change_definition(doc);
+    }
     apr_pool_clear(pool);
     return 0;
 }

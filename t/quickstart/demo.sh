@@ -56,14 +56,22 @@ make_certificate() (
     certificate_good && chmod 644 ca.pem server.pem
 )
 
-# The portal's password: in a file that only its owner reads, and never in an argument.
+# make_password USER: in files that only their owner reads, and never in an argument.
 make_password() (
     cd "$state" || exit 1
     umask 077
-    [ -s portal-password ] || openssl rand -base64 18 >portal-password
-    htpasswd -iBc portal.htpasswd portal <portal-password 2>/dev/null || die 'htpasswd failed.'
-    serve_owner portal.htpasswd
-    printf 'user = "portal:%s"\ncacert = "%s"\nnoproxy = "*"\n' "$(cat portal-password)" "$PWD/ca.pem" >portal.curl
+    [ -s "$1-password" ] || openssl rand -base64 18 >"$1-password"
+    htpasswd -iB htpasswd "$1" <"$1-password" 2>/dev/null || die 'htpasswd failed.'
+    printf 'user = "%s:%s"\ncacert = "%s"\nnoproxy = "*"\n' "$1" "$(cat "$1-password")" "$PWD/ca.pem" >"$1.curl"
+)
+
+make_passwords() (
+    cd "$state" || exit 1
+    umask 077
+    : >htpasswd
+    make_password portal
+    make_password admin
+    serve_owner htpasswd
     printf 'cacert = "%s"\nnoproxy = "*"\n' "$PWD/ca.pem" >sandbox.curl
 )
 
@@ -196,7 +204,7 @@ demo() {
     make_state
     make_secrets
     make_certificate || die_with "$state/openssl.log" 'openssl could not make the certificate.'
-    make_password
+    make_passwords
     make_members
     check_port "$P2P_PORT" P2P_PORT
     check_port "$P2P_SANDBOX_PORT" P2P_SANDBOX_PORT

@@ -1,18 +1,20 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Plays the member portal: lists the payers, starts an exchange, watches it, and shows what arrived; sourced by demo.sh.
+# Plays the member portal, and in the end an administrator: lists the payers, starts an exchange, watches it, and shows what arrived; sourced by demo.sh.
 
 # What demo.sh has set.
 : "${state:?}" "${MEMBER:?}"
 api=https://127.0.0.1:$P2P_PORT
 sandbox=https://127.0.0.1:$P2P_SANDBOX_PORT
 
-# portal METHOD PATH [FILE]: the answer's body; passwords are in the file that --config names.
-portal() {
-    curl -sS --fail-with-body --config "$state/portal.curl" -X "$1" "$api$2" \
-        ${3:+-H 'Content-Type: application/json' --data-binary "@$3"} ||
-        die "$1 $2 failed; the answer stands above, and what httpd logged in $state/httpd-error.log."
+# call USER METHOD PATH [FILE]: the answer's body; passwords are in the file that --config names.
+call() {
+    curl -sS --fail-with-body --config "$state/$1.curl" -X "$2" "$api$3" \
+        ${4:+-H 'Content-Type: application/json' --data-binary "@$4"} ||
+        die "$2 $3 failed; the answer stands above, and what httpd logged in $state/httpd-error.log."
 }
+
+portal() { call portal "$@"; }
 
 # At the target payer's FHIR server, to look at what arrived.
 target() {
@@ -82,6 +84,14 @@ find_server() {
     die "the sandbox's definition is not in the list; see $state/database.log."
 }
 
+# What only an administrator sees; the portal may not.
+play_administrator() {
+    say "As an administrator: GET /admin/oidc_servers/$1"
+    call admin GET "/admin/oidc_servers/$1" | jq -c .
+    printf '   The portal asks for the same: %s\n' \
+        "$(curl -sS --config "$state/portal.curl" "$api/admin/oidc_servers/$1" | jq -r '"\(.status) \(.title)"')"
+}
+
 play_portal() {
     local job path server task
     say 'As the portal: GET /api/oidc_servers'
@@ -105,11 +115,14 @@ play_portal() {
     task=$(jq -r '.taskId' <<<"$job")
     say 'The Task of the exchange, in short'
     show_task "$task"
+    play_administrator "$server"
     say 'It stays up'
     cat <<TEXT
    $api/api/oidc_servers
    $api$path
        the API, for the user portal; the password is in $state/portal-password
+   $api/admin/oidc_servers
+       administration, for the user admin; the password is in $state/admin-password
    $api/health
        open to everybody
    $sandbox/target/fhir/Task/$task
@@ -119,6 +132,7 @@ play_portal() {
 
 The certificates are signed by $state/ca.pem. With curl:
    curl --config $state/portal.curl $api/api/oidc_servers
+   curl --config $state/admin.curl $api/admin/oidc_servers
 The logs are $state/httpd-error.log and $state/sandbox-error.log.
 ./quickstart stop ends it.
 TEXT

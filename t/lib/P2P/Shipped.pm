@@ -53,9 +53,9 @@ sub new {
 
 sub moved {
     my ($self, $text) = @_;
-    $text =~ s{/etc/p2p}{$self->{dir}}g;
     my $replace = $self->{replace} // {};
     $text =~ s/\Q$_\E/$replace->{$_}/g for sort keys %$replace;
+    $text =~ s{/etc/p2p}{$self->{dir}}g;
     return $text;
 }
 
