@@ -44,6 +44,11 @@ int p2p_handle_admin_server_delete(request_rec *r, const p2p_match_t *match);
 /* POST /admin/oidc_servers/{id}/unbind: a source patient may be somebody else's at the target from now on; 204. */
 int p2p_handle_admin_server_unbind(request_rec *r, const p2p_match_t *match);
 
+/* POST /admin/oidc_servers/{id}/test: has a runner try the definition, one test at a time; 202. GET …/test/{id}: how it goes, and what came of
+ * it. */
+int p2p_handle_admin_test_post(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_test(request_rec *r, const p2p_match_t *match);
+
 /* GET /health: 200 where the database answers and has a schema that this program serves. */
 int p2p_handle_health(request_rec *r, const p2p_match_t *match);
 

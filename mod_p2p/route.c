@@ -34,6 +34,8 @@ static const p2p_route_t routes[] = {
     { "/admin/oidc_servers/{id}", M_PATCH, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_patch, "change" },
     { "/admin/oidc_servers/{id}", M_DELETE, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_delete, "remove" },
     { "/admin/oidc_servers/{id}/unbind", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_unbind, "unbind" },
+    { "/admin/oidc_servers/{id}/test", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_test_post, "test" },
+    { "/admin/oidc_servers/{id}/test/{id}", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_test, NULL },
     { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health, NULL },
 };
 

@@ -55,7 +55,7 @@ static p2p_error_t *read_keys(refresh_t *r, int status, const char *body, apr_si
 
     P2P_TRY(p2p_discovery_answered(p, r->keys_url, status));
     error = p2p_jwk_set_read(p, body, len, P2P_JWK_PUBLISHED, &set);
-    if (error) return p2p_error_make(p, P2P_E_INVALID, "bad-keys", "%s %s", shown, error->sentence);
+    if (error) return p2p_error_make(p, P2P_E_INVALID, "bad-keys", "%s %s.", shown, error->sentence);
     r->found.document = apr_pstrmemdup(r->run.pool, body, len);
     return NULL;
 }
