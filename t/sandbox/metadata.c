@@ -42,3 +42,13 @@ int sandbox_well_known(sandbox_call_t *call, int smart)
     p2p_buf_puts(&out.buf, "}");
     return sandbox_out_send(&out, HTTP_OK, "application/json");
 }
+
+int sandbox_jwks(sandbox_call_t *call)
+{
+    sandbox_out_t out;
+
+    sandbox_out_init(&out, call, 512);
+    p2p_buf_puts(&out.buf, "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"use\":\"sig\",\"kid\":\"sandbox\","
+                 "\"x\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\",\"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\"}]}");
+    return sandbox_out_send(&out, HTTP_OK, "application/json");
+}

@@ -17,5 +17,6 @@ int sandbox_page_count(sandbox_call_t *call, apr_uint32_t number);
 int sandbox_metadata(sandbox_call_t *call);
 /* The SMART (or OpenID) configuration. */
 int sandbox_well_known(sandbox_call_t *call, int smart);
+int sandbox_jwks(sandbox_call_t *call); /* a key set that signs nothing */
 
 #endif
