@@ -14,11 +14,13 @@ APLOG_USE_MODULE(p2p);
 #define SLOTS 256
 #define DOC_MAX 16384 /* bytes; a longer document is read each time */
 #define ETAG_MAX 64
+#define RENEW_AFTER (P2P_DEFINITION_KEPT / 2) /* so old, one request reads it anew, and the others need not wait */
+#define RENEW_AGAIN (P2P_DEFINITION_KEPT / 8) /* another one, where nothing came of the first */
 
 typedef struct slot_t {
     apr_int64_t pid; /* 0: empty */
     apr_uint64_t generation;
-    apr_time_t asked; /* monotonic */
+    apr_time_t asked, renewed; /* monotonic; when its renewal was begun last */
     char etag[ETAG_MAX];
     char *text;       /* malloc'd: it changes for as long as the child lives */
     apr_size_t len, room;
@@ -38,9 +40,18 @@ void p2p_definition_cache_child(apr_pool_t *p, server_rec *s)
     ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "no mutex: definitions are read from the database each time");
 }
 
-static int copy_out(apr_pool_t *p, const slot_t *slot, apr_int64_t pid, p2p_definition_doc_t *doc)
+/* All whose document has ended would ask the database at the same time. */
+static int is_to_renew(slot_t *slot, apr_time_t now)
+{
+    if (now - slot->asked < RENEW_AFTER || now - slot->renewed < RENEW_AGAIN) return 0;
+    slot->renewed = now;
+    return 1;
+}
+
+static int copy_out(apr_pool_t *p, slot_t *slot, apr_int64_t pid, p2p_definition_doc_t *doc)
 {
     if (slot->pid != pid || slot->generation != doc->generation || doc->asked - slot->asked >= P2P_DEFINITION_KEPT) return 0;
+    if (is_to_renew(slot, doc->asked)) return 0;
     doc->text = apr_pstrmemdup(p, slot->text, slot->len);
     doc->len = slot->len;
     doc->etag = apr_pstrdup(p, slot->etag);

@@ -6,9 +6,11 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use File::Temp;
 use P2P::Api;
 use P2P::Databases;
 use P2P::Httpd;
+use P2P::Jwt qw(new_key jwk_set sign);
 use Test::More;
 
 my @DEFINITIONS = ({ name => 'A', issuer => 'https://a.example', clientId => 'c', fhirEndpoint => 'https://a.example/fhir', responseType => 'code' });
@@ -125,6 +127,29 @@ sub test_off {
     return;
 }
 
+# What a page of a listed origin does with a token of its own: nothing stands in its way, and what it is refused it may read.
+sub test_bearer {
+    my $key = new_key('ES256', 'key');
+    my $keys = File::Temp->new(SUFFIX => '.json');
+    print {$keys} jwk_set($key);
+    close $keys;
+    my $httpd = start_httpd(users => undef, directives => { P2PCorsOrigins => $ORIGIN }, main => ["P2PTrustIssuer https://login.example keys=$keys audience=us portal=p2p"],
+        vhost => ['<Location "/api">', 'AuthType Bearer', 'AuthName p2p', 'Require p2p-role portal', 'AuthzSendForbiddenOnFailure On', '</Location>']);
+    my $api = P2P::Api->new($httpd->url);
+    my $token = sub { sign($key, { iss => 'https://login.example', aud => 'us', client_id => 'page', scope => $_[0], exp => time + 3600 }) };
+    is(preflight($api, "$SERVER/batch_job")->{status}, 204, 'bearer tokens: a preflight needs none');
+    my %headers = (Origin => $ORIGIN, Authorization => 'Bearer ' . $token->('p2p'));
+    readable($api->get($SERVER, %headers), 200, 'reading');
+    readable($api->post("$SERVER/batch_job", {}, %headers), 422, 'an order');
+    readable($api->post("$SERVER/batch_job", {}, %headers, Authorization => 'Bearer ' . $token->('none')), 403, 'a token without the scope');
+    my $refused = $api->post("$SERVER/batch_job", {}, %headers, Authorization => 'Bearer x');
+    readable($refused, 401, 'no good token');
+    like($refused->{headers}{'www-authenticate'}, qr/^Bearer .*invalid_token/, '... and what to do, which is exposed');
+    $httpd->expect_log(qr/the caller's token is refused/);
+    $httpd->stop;
+    return;
+}
+
 my $httpd = start_httpd(directives => { P2PCorsOrigins => 'https://Portal.example:443/ http://127.0.0.1:7777' }, vhost => [
     '<Location /closed>', 'Require user nobody-at-all', '</Location>', '<Location /other>', 'SetHandler none', '</Location>',
     '<Location /elsewhere>', 'Require ip 203.0.113.1', '</Location>' ]);
@@ -135,4 +160,5 @@ test_preflights($nobody);
 test_closed($nobody);
 $httpd->stop;
 test_off();
+test_bearer();
 done_testing();
