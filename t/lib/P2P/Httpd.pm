@@ -316,10 +316,13 @@ sub expect_log { my ($self, @patterns) = @_; push @{ $self->{expected} }, @patte
 # A test is refused more often than a portal.
 my $REFUSED_OFTEN = qr/is refused so often that not all of it is in the audit/;
 
+# Told to end, httpd closes what its workers are just about to close.
+my $CLOSED_TWICE = qr/\(9\)Bad file descriptor: AH03092: process_lingering_close/;
+
 sub unexpected_log {
     my ($self) = @_;
     my @bad = grep { /\[[\w-]*:(?:emerg|alert|crit|error|warn)\]|AddressSanitizer|runtime error:|segfault/ } split /\n/, $self->log_text;
-    for my $pattern ($REFUSED_OFTEN, @{ $self->{expected} }) {
+    for my $pattern ($REFUSED_OFTEN, $CLOSED_TWICE, @{ $self->{expected} }) {
         @bad = grep { $_ !~ $pattern } @bad;
     }
     return @bad;
