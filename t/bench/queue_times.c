@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long the queue's calls take: `queue_times DRIVER PARAMS TARGET` makes the schema, reads "claim N" and "enqueue N" from
- * standard input, and answers each with times in microseconds. The connection stays the same, as a runner's does. Of the
+/* How long the queue's calls take: `queue_times DRIVER PARAMS TARGET` makes the schema, reads "claim N", "enqueue N" and "test N" (claims
+ * of a chore) from standard input, and answers each with times in microseconds. The connection stays the same, as a runner's does. Of the
  * claimed jobs sixteen are running at a time, the others are ended. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "base/clock.h"
+#include "store/chore_store.h"
 #include "store/job_store.h"
 #include "store/migrate.h"
 #include "store/oidc_server_store.h"
@@ -116,6 +117,27 @@ static apr_time_t enqueue(queue_t *q)
     return now(q) - begin;
 }
 
+/* A chore that has just been asked for, and a look that finds no other. */
+static apr_time_t test(queue_t *q)
+{
+    p2p_chore_order_t order = {.kind = P2P_KIND_TEST, .target = q->target, .subject = "", .client = "bench", .server_id = q->server->pid};
+    p2p_chore_t *chore, *none;
+    apr_time_t begin;
+    int again;
+
+    give_up(p2p_chore_enqueue(q->db, q->scratch, &order, &chore, &again));
+    begin = now(q);
+    give_up(p2p_chore_claim(q->db, q->scratch, q->target, OWNER, &chore));
+    give_up(p2p_chore_claim(q->db, q->scratch, q->target, OWNER, &none));
+    begin = now(q) - begin;
+    if (!chore || none) {
+        fprintf(stderr, "queue_times: no chore, or one too many\n");
+        exit(1);
+    }
+    give_up(p2p_chore_finish(q->db, q->scratch, chore, OWNER, P2P_JOB_COMPLETED, "{}", NULL));
+    return begin;
+}
+
 static int by_time(const void *a, const void *b)
 {
     const apr_time_t *left = a, *right = b;
@@ -158,7 +180,7 @@ int main(int argc, char **argv)
         int count = atoi(strchr(line, ' ') ? strchr(line, ' ') : "");
 
         if (count < 1 || count > MOST) return 64;
-        run(&q, *line == 'c' ? claim : enqueue, count);
+        run(&q, *line == 'c' ? claim : *line == 't' ? test : enqueue, count);
     }
     apr_pool_destroy(q.pool);
     return 0;

@@ -34,7 +34,7 @@ sub start_queue {
     return $times;
 }
 
-# "claim" or "enqueue", so many times: { p50, p99, max } in microseconds.
+# "claim", "enqueue" or "test" (claiming a chore), so many times: { p50, p99, max } in microseconds.
 sub ask_queue {
     my ($times, $what, $calls) = @_;
     print { $times->{in} } "$what $calls\n";
