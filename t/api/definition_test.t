@@ -20,6 +20,7 @@ my $PATIENCE = 120;
 my $private  = encode_json({ keys => [{ %{ new_key('ES256', 'one')->{jwk} }, d => 'SECRET-of-a-key' }] });
 
 my $sandbox = P2P::Sandbox->start(payers => [{ name => 'a', directives => ["SandboxClient portal $SECRET"] }]);
+$sandbox->load('a', qq({"resourceType":"Patient","id":"t1","active":true}\n));
 
 # The first part of a path tells which payer it is, the second what is asked for.
 my %wrong = (
@@ -43,6 +44,7 @@ my $hostile = P2P::Hostile->start(2, sub {
     my ($request) = @_;
     (undef, $request->{who}, my $what) = split m{/}, $request->{path}, 3;
     return $wrong{ $request->{who} }->($request) if $what eq 'document' && $wrong{ $request->{who} };
+    sleep 3600 if $request->{who} eq 'busy';
     return $request->reply(400, '{"error":"invalid_grant"}') if $what eq 'token';
     return $request->reply(200, $private) if $what eq 'jwks';
     return $request->reply(200, '{"resourceType":"CapabilityStatement","fhirVersion":"3.0.2"}') if $what eq 'fhir/metadata';
@@ -61,7 +63,7 @@ sub definitions {
             clientSecret => $SECRET, responseType => 'code' },
         { name => 'stranger', issuer => "$a/other", fhirEndpoint => $sandbox->url('a'), tokenEndpoint => $sandbox->token_url('a'), clientId => 'portal',
             clientSecret => 'SECRET-wrong', responseType => 'code' },
-        map { hostile_definition($_) } sort keys %wrong);
+        map { hostile_definition($_) } 'busy', sort keys %wrong);
 }
 
 # Waits until it has ended.
@@ -138,20 +140,36 @@ sub refusals {
     return;
 }
 
+# An exchange with a source that never answers takes the runner's only slot; the path of its job.
+sub take_slot {
+    my ($httpd, $portal, $pid) = @_;
+    my $answer = $portal->post("/api/oidc_servers/$pid/batch_job", { sourcePayer => { oidcToken => 'SECRET-token', patientId => 's1', fhirBundleRequest => '' },
+        targetPayer => { patientId => 't1', organizationId => 'us' } });
+    is($answer->{status}, 202, 'an exchange is ordered') or diag $answer->{content};
+    my $path = $answer->{headers}{location};
+    ok($httpd->wait_for(sub { is_started($portal, $path) && grep { $_->{path} =~ /busy/ } $hostile->requests }, $PATIENCE), '... and takes the only slot');
+    return $path;
+}
+
+sub is_started { my ($portal, $path) = @_; return $portal->get($path)->{json}{batchStatus} eq 'STARTED' }
+
 each_database('tests of definitions', sub {
     my ($db) = @_;
-    my $httpd = P2P::Httpd->new(db => $db, directives => { P2PRunners => 1 }, users => { admin => 'a', portal => 'p' });
+    my $httpd = P2P::Httpd->new(db => $db, target => $sandbox->url('a'), directives => { P2PRunners => 1, P2PJobsPerRunner => 1, P2PRetryFor => 600 },
+        users => { admin => 'a', portal => 'p' });
     $httpd->prepare([definitions()])->start;
     my ($admin, $portal) = map { P2P::Api->new($httpd->url, @$_) } ['admin', 'a'], ['portal', 'p'];
     my %pid = map { $_->{name} => $_->{pid} } @{ $portal->get('/api/oidc_servers')->{json}{servers} };
+    my $exchange = take_slot($httpd, $portal, delete $pid{busy});
     $hostile->forget;
     my %test = map { $_ => asked_for($admin, $pid{$_}) } sort keys %pid;
     is(asked_for($admin, $pid{slow}), $test{slow}, 'one at a time: the same again');
     verdict_is($_, ended($admin, $test{$_})) for sort grep { $_ ne 'slow' } keys %test;
+    ok(is_started($portal, $exchange), 'all of them while the exchange had the only slot');
     isnt(asked_for($admin, $pid{a}), $test{a}, 'another one when that has ended');
     refusals($admin, $portal, \%pid, $test{a});
     my @asked = $hostile->requests;
-    is(join(' ', sort { $a cmp $b } map { $_->{path} } grep { $_->{authorization} || $_->{body} =~ /SECRET/ } @asked), '/private/token', 'the secret went to one token endpoint alone');
+    is(join(' ', sort { $a cmp $b } map { $_->{path} } grep { $_->{path} !~ /busy/ && ($_->{authorization} || $_->{body} =~ /SECRET/) } @asked), '/private/token', 'the secret went to one token endpoint alone');
     is(scalar(grep { $_->{path} =~ /elsewhere/ } @asked), 0, 'no redirect was followed');
     is(run_sql($db, "SELECT COUNT(*) FROM p2p_audit WHERE action = 'test' AND status = 202 AND object = 'oidc_server/$pid{a}'"), 2, 'the audit has them');
     verdict_is('slow', ended($admin, $test{slow})) if $db->{driver} eq 'sqlite3';
