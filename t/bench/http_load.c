@@ -363,7 +363,7 @@ static void print(load_t *load, double seconds)
 {
     const char *comma = "";
 
-    qsort(load->times, load->answered, sizeof *load->times, by_size);
+    if (load->answered) qsort(load->times, load->answered, sizeof *load->times, by_size);
     printf("{\"answered\":%zu,\"rate\":%.2f,\"broken\":%ld,\"connects\":%ld,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f,\"statuses\":{", load->answered,
            (double)load->answered / seconds, load->broken, load->connects, part(load, 0.5), part(load, 0.99), part(load, 1));
     for (int i = 0; i < STATUS_MAX; i++) {

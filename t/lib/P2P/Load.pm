@@ -31,7 +31,7 @@ sub start_service {
     my $set = P2P::Httpd::write_file("$dir/keys.json", jwk_set(map { $keys{$_} } sort keys %keys));
     mkdir $_ for "$dir/www", "$dir/www/static";
     my $postgres = P2P::Postgres->new->start;
-    my $threads = int($most / 2) + 8;
+    my $threads = $most + 8;    # in either child: connections do not come to them evenly
     my $httpd = P2P::Httpd->new(db => { driver => 'pgsql', params => $postgres->params }, tls => 1,
         main => ['StartServers 2', "ThreadsPerChild $threads", "ThreadLimit $threads", 'MaxRequestWorkers ' . 2 * $threads, 'MaxSpareThreads ' . 2 * $threads,
             'MaxKeepAliveRequests 0', "DocumentRoot $dir/www", "P2PTrustIssuer $ISSUER keys=$set audience=$AUDIENCE portal=p2p"],
