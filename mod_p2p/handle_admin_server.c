@@ -203,5 +203,5 @@ int p2p_handle_admin_server_unbind(request_rec *r, const p2p_match_t *match)
     if (answer != OK) return answer;
     p2p_audit_status(r, HTTP_NO_CONTENT);
     error = p2p_dbd_with(r, unbind, &unbinding);
-    return error ? p2p_refuse_job(r, error, unbinding.running) : done(r);
+    return error ? p2p_refuse_job(r, &(p2p_job_way_t){ .administration = 1 }, error, unbinding.running) : done(r);
 }

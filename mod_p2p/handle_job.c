@@ -21,18 +21,25 @@
 
 /* A POST on its way through the database. */
 typedef struct order_t {
-    apr_int64_t server_id;
+    p2p_job_way_t way;
     const char *key;            /* Idempotency-Key; "" for none */
     json_object *doc;
     apr_array_header_t *errors; /* of fields */
     p2p_job_t *job;             /* new, or the one that is already running, or that of the key */
-    int again;
+    int again, is_others; /* the order is for another member than the caller may act for */
 } order_t;
 
 typedef struct read_t {
-    apr_int64_t server_id, id;
+    const p2p_job_way_t *way;
     p2p_job_t *job;
 } read_t;
+
+static int is_others(request_rec *r, const p2p_job_order_t *work)
+{
+    const char *own = p2p_caller(r)->patient;
+
+    return own && *work->target_patient && strcmp(own, work->target_patient);
+}
 
 static p2p_error_t *enqueue(p2p_db_t *db, request_rec *r, void *baton)
 {
@@ -41,40 +48,16 @@ static p2p_error_t *enqueue(p2p_db_t *db, request_rec *r, void *baton)
     p2p_oidc_server_t *server;
     p2p_job_order_t work = { 0 };
 
-    P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, order->server_id, &server));
+    P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, order->way.server_id, &server));
     if (server->archived) {
         return p2p_error_make(r->pool, P2P_E_NOT_FOUND, "no-such-server",
                               "There is no OIDC server definition of this number.");
     }
     p2p_job_order_read(r->pool, order->doc, server, &work, order->errors);
-    if (order->errors->nelts) return NULL;
-    return p2p_job_enqueue_once(db, r->pool, spec->keyring, spec->target, server, &work, p2p_caller(r)->client, order->key, &order->job,
-                                &order->again);
-}
-
-const char *p2p_job_path(request_rec *r, const p2p_job_t *job)
-{
-    return apr_psprintf(r->pool, "%s/api/oidc_servers/%" APR_INT64_T_FMT "/batch_job/%" APR_INT64_T_FMT,
-                        p2p_dir(r)->prefix, job->oidc_server_id, job->id);
-}
-
-int p2p_reply_job(request_rec *r, int status, const p2p_job_t *job)
-{
-    return p2p_reply(r, status, p2p_job_public(r->pool, job), p2p_etag_version(r->pool, job->version));
-}
-
-int p2p_reply_queued(request_rec *r, const p2p_job_t *job)
-{
-    apr_table_setn(r->headers_out, "Location", p2p_job_path(r, job));
-    apr_table_setn(r->headers_out, "Retry-After", "2");
-    return p2p_reply_job(r, HTTP_ACCEPTED, job);
-}
-
-int p2p_refuse_job(request_rec *r, const p2p_error_t *error, const p2p_job_t *running)
-{
-    if (!strcmp(error->code, "already-running") && running)
-        apr_table_setn(r->err_headers_out, "Location", p2p_job_path(r, running));
-    return p2p_problem_error(r, error);
+    order->is_others = is_others(r, &work);
+    if (order->errors->nelts || order->is_others) return NULL;
+    return p2p_job_hide_running(db, r, &order->way, p2p_job_enqueue_once(db, r->pool, spec->keyring, spec->target, server, &work,
+                                p2p_caller(r)->client, order->key, &order->job, &order->again), &order->job);
 }
 
 /* The key of a POST that is to be taken once, without the white space around it. */
@@ -107,7 +90,7 @@ static void tell_order(request_rec *r, void *baton)
 
 int p2p_handle_job_post(request_rec *r, const p2p_match_t *match)
 {
-    order_t order = { .server_id = match->ids[0], .errors = p2p_field_errors(r->pool) };
+    order_t order = { .way = { .server_id = match->ids[0] }, .errors = p2p_field_errors(r->pool) };
     p2p_error_t *error;
     int answer = read_key(r, &order.key);
 
@@ -115,24 +98,32 @@ int p2p_handle_job_post(request_rec *r, const p2p_match_t *match)
     if (answer != OK) return answer;
     p2p_audit_tell(r, tell_order, &order);
     error = p2p_dbd_with(r, enqueue, &order);
-    if (error) return p2p_refuse_job(r, error, order.job);
+    if (error) return p2p_refuse_job(r, &order.way, error, order.job);
+    if (order.is_others)
+        return p2p_problem(r, HTTP_FORBIDDEN, "other-patient", "targetPayer.patientId must be the member that these credentials are limited to.");
     if (order.errors->nelts) return p2p_problem_fields(r, order.errors);
     if (!order.again) p2p_wake(r->server);
-    return p2p_reply_queued(r, order.job);
+    return p2p_reply_queued(r, &order.way, order.job);
 }
 
 static p2p_error_t *read_job(p2p_db_t *db, request_rec *r, void *baton)
 {
     read_t *read = baton;
+    p2p_viewer_t viewer = p2p_job_viewer(r, read->way);
 
-    return p2p_job_find(db, r->pool, p2p_caller(r)->client, read->server_id, read->id, &read->job);
+    return p2p_job_find(db, r->pool, &viewer, read->way->server_id, read->way->id, &read->job);
+}
+
+int p2p_job_show(request_rec *r, const p2p_job_way_t *way)
+{
+    read_t read = { .way = way };
+    p2p_error_t *error = p2p_dbd_with(r, read_job, &read);
+
+    if (error) return p2p_problem_error(r, error);
+    return p2p_reply_job(r, way, HTTP_OK, read.job);
 }
 
 int p2p_handle_job(request_rec *r, const p2p_match_t *match)
 {
-    read_t read = { .server_id = match->ids[0], .id = match->ids[1] };
-    p2p_error_t *error = p2p_dbd_with(r, read_job, &read);
-
-    if (error) return p2p_problem_error(r, error);
-    return p2p_reply_job(r, HTTP_OK, read.job);
+    return p2p_job_show(r, &(p2p_job_way_t){ .server_id = match->ids[0], .id = match->ids[1] });
 }

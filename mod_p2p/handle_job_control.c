@@ -23,9 +23,9 @@
 /* ---- The list ---- */
 
 typedef struct list_t {
-    apr_int64_t server_id, before;
-    p2p_job_status_t status; /* UNKNOWN: any */
-    const char *status_name;
+    const p2p_job_way_t *way;
+    p2p_job_filter_t filter;
+    const char *status, *server; /* as they were asked for; NULL: any */
     apr_array_header_t *jobs;
 } list_t;
 
@@ -33,37 +33,54 @@ typedef struct list_t {
 static p2p_error_t *read_list(p2p_db_t *db, request_rec *r, void *baton)
 {
     list_t *list = baton;
+    p2p_viewer_t viewer = p2p_job_viewer(r, list->way);
     p2p_oidc_server_t *server;
 
-    P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, list->server_id, &server));
-    return p2p_job_list(db, r->pool, p2p_caller(r)->client, list->server_id, list->status, list->before, PAGE_JOBS + 1, &list->jobs);
+    if (list->way->server_id) P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, list->way->server_id, &server));
+    return p2p_job_list(db, r->pool, &viewer, &list->filter, &list->jobs);
 }
 
 static const char *scope_of(request_rec *r, const list_t *list)
 {
-    return apr_psprintf(r->pool, "jobs %" APR_INT64_T_FMT " %s %s", list->server_id, list->status_name, p2p_caller(r)->client);
+    return apr_psprintf(r->pool, "%s %" APR_INT64_T_FMT " %s %s", list->way->administration ? "all jobs" : "jobs", list->filter.server_id,
+                        list->status ? list->status : "", p2p_caller(r)->client);
+}
+
+static int read_status(request_rec *r, list_t *list)
+{
+    if (!list->status) return OK;
+    list->filter.status = p2p_job_status_parse(list->status);
+    if (list->filter.status != P2P_JOB_UNKNOWN) return OK;
+    return p2p_problem(r, HTTP_BAD_REQUEST, "bad-status",
+                       "status must be STARTING, STARTED, STOPPING, STOPPED, COMPLETED, FAILED or ABANDONED.");
+}
+
+static int read_server(request_rec *r, list_t *list)
+{
+    p2p_match_t match;
+
+    if (!list->server) return OK;
+    if (!p2p_route_fits(P2P_ROUTE_ID, list->server, &match))
+        return p2p_problem(r, HTTP_BAD_REQUEST, "bad-server", "server must be the pid of an OIDC server definition.");
+    list->filter.server_id = match.ids[0];
+    return OK;
 }
 
 static int read_query(request_rec *r, list_t *list)
 {
-    static const char *const names[] = { "status", "page", NULL };
+    static const char *const names[] = { "status", "page", NULL }, *const more_names[] = { "status", "server", "page", NULL };
     apr_table_t *query;
     const char *page;
-    int answer = p2p_query(r, names, &query);
+    int answer = p2p_query(r, list->way->administration ? more_names : names, &query);
 
     if (answer != OK) return answer;
-    list->status = P2P_JOB_UNKNOWN;
-    list->status_name = apr_table_get(query, "status");
-    if (!list->status_name) list->status_name = "";
-    else {
-        list->status = p2p_job_status_parse(list->status_name);
-        if (list->status == P2P_JOB_UNKNOWN)
-            return p2p_problem(r, HTTP_BAD_REQUEST, "bad-status",
-                               "status must be STARTING, STARTED, STOPPING, STOPPED, COMPLETED, FAILED or ABANDONED.");
-    }
-    list->before = APR_INT64_MAX;
+    list->filter = (p2p_job_filter_t){ list->way->server_id, P2P_JOB_UNKNOWN, APR_INT64_MAX, PAGE_JOBS + 1 };
+    list->status = apr_table_get(query, "status");
+    list->server = apr_table_get(query, "server");
+    answer = read_status(r, list);
+    if (answer == OK) answer = read_server(r, list);
     page = apr_table_get(query, "page");
-    return page ? p2p_cursor_read(r, scope_of(r, list), page, &list->before, 1) : OK;
+    return answer == OK && page ? p2p_cursor_read(r, scope_of(r, list), page, &list->filter.before, 1) : answer;
 }
 
 static const p2p_job_t *job_at(const list_t *list, int i)
@@ -71,11 +88,22 @@ static const p2p_job_t *job_at(const list_t *list, int i)
     return APR_ARRAY_IDX(list->jobs, i, const p2p_job_t *);
 }
 
+static const char *pair(request_rec *r, const char *name, const char *value)
+{
+    return value ? apr_pstrcat(r->pool, name, "=", value, "&", NULL) : "";
+}
+
 static const char *next_of(request_rec *r, const list_t *list)
 {
     if (list->jobs->nelts <= PAGE_JOBS) return NULL;
-    return apr_psprintf(r->pool, "%s?%s%s%spage=%s", r->uri, *list->status_name ? "status=" : "", list->status_name,
-                        *list->status_name ? "&" : "", p2p_cursor_print(r, scope_of(r, list), &job_at(list, PAGE_JOBS - 1)->id, 1));
+    return apr_pstrcat(r->pool, r->uri, "?", pair(r, "status", list->status), pair(r, "server", list->server), "page=",
+                       p2p_cursor_print(r, scope_of(r, list), &job_at(list, PAGE_JOBS - 1)->id, 1), NULL);
+}
+
+static json_object *job_json(request_rec *r, const list_t *list, int i)
+{
+    if (list->way->administration) return p2p_job_administered(r->pool, job_at(list, i), NULL);
+    return p2p_job_public(r->pool, job_at(list, i));
 }
 
 static json_object *list_json(request_rec *r, const list_t *list)
@@ -84,7 +112,7 @@ static json_object *list_json(request_rec *r, const list_t *list)
 
     json_object_object_add(doc, "jobs", jobs);
     for (int i = 0; i < list->jobs->nelts && i < PAGE_JOBS; i++)
-        json_object_array_add(jobs, json_object_get(p2p_job_public(r->pool, job_at(list, i))));
+        json_object_array_add(jobs, json_object_get(job_json(r, list, i)));
     p2p_json_add_str(doc, "next", next_of(r, list));
     return doc;
 }
@@ -101,9 +129,9 @@ static const char *list_etag(request_rec *r, const list_t *list)
     return p2p_etag_doc(r->pool, rows);
 }
 
-int p2p_handle_jobs(request_rec *r, const p2p_match_t *match)
+int p2p_job_show_list(request_rec *r, const p2p_job_way_t *way)
 {
-    list_t list = { .server_id = match->ids[0] };
+    list_t list = { .way = way };
     p2p_error_t *error;
     int answer = read_query(r, &list);
 
@@ -113,10 +141,15 @@ int p2p_handle_jobs(request_rec *r, const p2p_match_t *match)
     return p2p_reply(r, HTTP_OK, list_json(r, &list), list_etag(r, &list));
 }
 
+int p2p_handle_jobs(request_rec *r, const p2p_match_t *match)
+{
+    return p2p_job_show_list(r, &(p2p_job_way_t){ .server_id = match->ids[0] });
+}
+
 /* ---- What both changes share ---- */
 
 typedef struct change_t {
-    apr_int64_t server_id, id;
+    const p2p_job_way_t *way;
     p2p_job_t *job;
     int exact, stale; /* If-Match came; and did not fit */
     p2p_job_restart_t how;
@@ -133,7 +166,9 @@ static void look_at_condition(request_rec *r, change_t *change)
 
 static p2p_error_t *find(p2p_db_t *db, request_rec *r, change_t *change)
 {
-    P2P_TRY(p2p_job_find(db, r->pool, p2p_caller(r)->client, change->server_id, change->id, &change->job));
+    p2p_viewer_t viewer = p2p_job_viewer(r, change->way);
+
+    P2P_TRY(p2p_job_find(db, r->pool, &viewer, change->way->server_id, change->way->id, &change->job));
     look_at_condition(r, change);
     return NULL;
 }
@@ -141,7 +176,7 @@ static p2p_error_t *find(p2p_db_t *db, request_rec *r, change_t *change)
 static int refuse(request_rec *r, const change_t *change, const p2p_error_t *error)
 {
     if (change->exact && !strcmp(error->code, "changed")) return p2p_problem(r, HTTP_PRECONDITION_FAILED, NULL, NULL);
-    return p2p_refuse_job(r, error, change->job);
+    return p2p_refuse_job(r, change->way, error, change->job);
 }
 
 /* ---- Stopping ---- */
@@ -164,9 +199,9 @@ static void tell_stop(request_rec *r, void *change)
     p2p_audit_status(r, stop_answer(change));
 }
 
-int p2p_handle_job_stop(request_rec *r, const p2p_match_t *match)
+int p2p_job_do_stop(request_rec *r, const p2p_job_way_t *way)
 {
-    change_t change = { .server_id = match->ids[0], .id = match->ids[1] };
+    change_t change = { .way = way };
     p2p_error_t *error;
 
     p2p_audit_tell(r, tell_stop, &change);
@@ -174,7 +209,12 @@ int p2p_handle_job_stop(request_rec *r, const p2p_match_t *match)
     if (error) return refuse(r, &change, error);
     if (change.stale) return p2p_problem(r, HTTP_PRECONDITION_FAILED, NULL, NULL);
     p2p_wake(r->server);
-    return p2p_reply_job(r, stop_answer(&change), change.job);
+    return p2p_reply_job(r, way, stop_answer(&change), change.job);
+}
+
+int p2p_handle_job_stop(request_rec *r, const p2p_match_t *match)
+{
+    return p2p_job_do_stop(r, &(p2p_job_way_t){ .server_id = match->ids[0], .id = match->ids[1] });
 }
 
 /* ---- Beginning again ---- */
@@ -185,7 +225,9 @@ static p2p_error_t *restart(p2p_db_t *db, request_rec *r, void *baton)
 
     P2P_TRY(find(db, r, change));
     change->how.exact = change->exact;
-    return change->stale ? NULL : p2p_job_restart(db, r->pool, p2p_config(r->server)->spec.keyring, &change->how, &change->job);
+    if (change->stale) return NULL;
+    return p2p_job_hide_running(db, r, change->way, p2p_job_restart(db, r->pool, p2p_config(r->server)->spec.keyring, &change->how,
+                                &change->job), &change->job);
 }
 
 static int has_body(const request_rec *r)
@@ -209,9 +251,9 @@ static int read_tokens(request_rec *r, p2p_job_restart_t *how)
     return errors->nelts ? p2p_problem_fields(r, errors) : OK;
 }
 
-int p2p_handle_job_restart(request_rec *r, const p2p_match_t *match)
+int p2p_job_do_restart(request_rec *r, const p2p_job_way_t *way)
 {
-    change_t change = { .server_id = match->ids[0], .id = match->ids[1] };
+    change_t change = { .way = way };
     p2p_error_t *error;
     int answer = read_tokens(r, &change.how);
 
@@ -222,5 +264,10 @@ int p2p_handle_job_restart(request_rec *r, const p2p_match_t *match)
     if (error) return refuse(r, &change, error);
     if (change.stale) return p2p_problem(r, HTTP_PRECONDITION_FAILED, NULL, NULL);
     p2p_wake(r->server);
-    return p2p_reply_queued(r, change.job);
+    return p2p_reply_queued(r, way, change.job);
+}
+
+int p2p_handle_job_restart(request_rec *r, const p2p_match_t *match)
+{
+    return p2p_job_do_restart(r, &(p2p_job_way_t){ .server_id = match->ids[0], .id = match->ids[1] });
 }

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/uri.h"
-#include "caller.h"
 #include "dbd.h"
 #include "handlers.h"
 #include "job_reply.h"
@@ -20,7 +19,7 @@
 #define POSITION 6 /* numbers of p2p_report_at_t */
 
 typedef struct report_t {
-    apr_int64_t server_id, job_id;
+    const p2p_job_way_t *way;
     p2p_report_at_t at;
     p2p_oidc_server_t *server;
     p2p_job_t *job;
@@ -58,9 +57,12 @@ static p2p_error_t *read_report(p2p_db_t *db, request_rec *r, void *baton)
 {
     report_t *report = baton;
 
-    P2P_TRY(p2p_job_find(db, r->pool, p2p_caller(r)->client, report->server_id, report->job_id, &report->job));
-    P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, report->server_id, &report->server));
-    return p2p_job_report(db, r->pool, p2p_config(r->server)->spec.keyring, report->job_id,
+    p2p_viewer_t viewer = p2p_job_viewer(r, report->way);
+
+    P2P_TRY(p2p_job_find(db, r->pool, &viewer, report->way->server_id, report->way->id, &report->job));
+    /* A job that is about no definition has no requests either. */
+    if (report->job->oidc_server_id) P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, report->job->oidc_server_id, &report->server));
+    return p2p_job_report(db, r->pool, p2p_config(r->server)->spec.keyring, report->job->id,
                           &report->at, PAGE_ROWS + 1, &report->rows);
 }
 
@@ -171,7 +173,7 @@ static json_object *accounting_json(const report_t *report)
 
 static const char *scope_of(request_rec *r, const report_t *report)
 {
-    return apr_psprintf(r->pool, "report %" APR_INT64_T_FMT, report->job_id);
+    return apr_psprintf(r->pool, "report %" APR_INT64_T_FMT, report->way->id);
 }
 
 /* Each list goes on behind its last row; one that is at its end stays there. */
@@ -228,9 +230,9 @@ static json_object *report_json(request_rec *r, const report_t *report)
     return doc;
 }
 
-int p2p_handle_report(request_rec *r, const p2p_match_t *match)
+int p2p_job_show_report(request_rec *r, const p2p_job_way_t *way)
 {
-    report_t report = { .server_id = match->ids[0], .job_id = match->ids[1] };
+    report_t report = { .way = way };
     p2p_error_t *error;
     json_object *doc;
     int answer = read_page(r, &report);
@@ -240,4 +242,9 @@ int p2p_handle_report(request_rec *r, const p2p_match_t *match)
     if (error) return p2p_problem_error(r, error);
     doc = report_json(r, &report);
     return p2p_reply(r, HTTP_OK, doc, p2p_etag_doc(r->pool, doc));
+}
+
+int p2p_handle_report(request_rec *r, const p2p_match_t *match)
+{
+    return p2p_job_show_report(r, &(p2p_job_way_t){ .server_id = match->ids[0], .id = match->ids[1] });
 }

@@ -49,6 +49,17 @@ int p2p_handle_admin_server_unbind(request_rec *r, const p2p_match_t *match);
 int p2p_handle_admin_test_post(request_rec *r, const p2p_match_t *match);
 int p2p_handle_admin_test(request_rec *r, const p2p_match_t *match);
 
+/* The same of any definition's jobs, whatever their kind: /admin/batch_jobs?status=&server=&page=, /admin/batch_jobs/{id}, its restart and its
+ * report. Administrators get more of a job (model/job.h). */
+int p2p_handle_admin_jobs(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_job(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_job_stop(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_job_restart(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_report(request_rec *r, const p2p_match_t *match);
+
+/* GET /admin/audit?object=&client=&page=: newest first, 100 a page. */
+int p2p_handle_audit(request_rec *r, const p2p_match_t *match);
+
 /* GET /health: 200 where the database answers and has a schema that this program serves. */
 int p2p_handle_health(request_rec *r, const p2p_match_t *match);
 

@@ -36,6 +36,12 @@ static const p2p_route_t routes[] = {
     { "/admin/oidc_servers/{id}/unbind", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_unbind, "unbind" },
     { "/admin/oidc_servers/{id}/test", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_test_post, "test" },
     { "/admin/oidc_servers/{id}/test/{id}", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_test, NULL },
+    { "/admin/batch_jobs", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_jobs, NULL },
+    { "/admin/batch_jobs/{id}", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_job, NULL },
+    { "/admin/batch_jobs/{id}", M_DELETE, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_job_stop, "stop" },
+    { "/admin/batch_jobs/{id}/restart", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_job_restart, "restart" },
+    { "/admin/batch_jobs/{id}/report", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_report, NULL },
+    { "/admin/audit", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_audit, NULL },
     { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health, NULL },
 };
 
@@ -114,7 +120,7 @@ static int call(request_rec *r, const p2p_route_t *route, const p2p_match_t *mat
     return route->handle(r, match);
 }
 
-/* What is open to everyone is not counted; what is too much is not noted. */
+/* What is open to everyone is not counted; what is too much costs nothing but a line in the audit now and then (p2p_audit_log). */
 static int call_noted(request_rec *r, const p2p_route_t *route, const p2p_match_t *match)
 {
     int answer = route->role == P2P_ROLE_NONE ? OK : p2p_limit_check(r);

@@ -78,3 +78,16 @@ json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job)
     if (job->status == P2P_JOB_FAILED) json_object_object_add(doc, "error", failure(job));
     return doc;
 }
+
+json_object *p2p_job_administered(apr_pool_t *p, const p2p_job_t *job, const char *detail)
+{
+    json_object *doc = p2p_job_public(p, job), *error;
+
+    p2p_json_add_int(doc, "oidcServerId", job->oidc_server_id);
+    p2p_json_add_str(doc, "client", job->client);
+    p2p_json_add_int(doc, "attempt", job->attempt);
+    p2p_json_add_str(doc, "target", job->target);
+    p2p_json_add_str(doc, "kind", job->kind);
+    if (detail && json_object_object_get_ex(doc, "error", &error)) p2p_json_add_str(error, "detail", detail);
+    return doc;
+}

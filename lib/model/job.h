@@ -53,4 +53,8 @@ int p2p_job_ended(p2p_job_status_t status);
  * jobConfigurationName, taskId), then progress, and error where it FAILED. Owned by p. */
 json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job);
 
+/* The same for an administrator, with oidcServerId, client, attempt, target and kind; and, where it FAILED and detail is not NULL, that of the
+ * error, opened. Owned by p. */
+json_object *p2p_job_administered(apr_pool_t *p, const p2p_job_t *job, const char *detail);
+
 #endif

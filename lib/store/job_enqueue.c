@@ -70,9 +70,7 @@ p2p_error_t *p2p_job_check_running(p2p_db_t *db, apr_pool_t *p, const p2p_job_me
         P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_ACTIVE, &rows, m->target, m->server_id, p2p_job_source_hash(p, m, key)));
         if (!rows.count) continue;
         *running = p2p_job_from_row(p, &rows, 0);
-        return p2p_error_make(p, P2P_E_CONFLICT, "already-running",
-                              "An exchange of this member from this source payer is under way: batch job %" APR_INT64_T_FMT
-                              ".", (*running)->id);
+        return p2p_error_make(p, P2P_E_CONFLICT, "already-running", "An exchange of this member from this source payer is under way.");
     }
     return NULL;
 }
@@ -164,19 +162,19 @@ static p2p_error_t *take_key(p2p_db_t *db, apr_pool_t *p, enqueue_t *e)
 static p2p_error_t *insert_job(p2p_db_t *db, apr_pool_t *p, const enqueue_t *e)
 {
     const p2p_job_order_t *order = e->order;
-    const char *source, *target;
+    const p2p_job_member_t *m = &e->member;
+    const char *source, *target, *patient = p2p_job_patient_hash(p, m->hashes, 0, m->target, order->target_patient);
     int changed;
 
-    P2P_TRY(p2p_seal_column(p, e->member.keyring, P2P_JOB_TABLE, "source_patient", e->job_id, order->source_patient, &source));
-    P2P_TRY(p2p_seal_column(p, e->member.keyring, P2P_JOB_TABLE, "target_patient", e->job_id, order->target_patient, &target));
+    P2P_TRY(p2p_seal_column(p, m->keyring, P2P_JOB_TABLE, "source_patient", e->job_id, order->source_patient, &source));
+    P2P_TRY(p2p_seal_column(p, m->keyring, P2P_JOB_TABLE, "target_patient", e->job_id, order->target_patient, &target));
     for (int i = 0; i < 3; i++) {
-        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, P2P_KIND_EXCHANGE, e->member.target,
-                            e->server->pid, e->grant_id, e->client, p2p_job_source_hash(p, &e->member, 0), source, target,
-                            order->organization));
+        P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_INSERT, &changed, e->job_id, e->uuid, P2P_KIND_EXCHANGE, m->target, e->server->pid, e->grant_id,
+                            e->client, p2p_job_source_hash(p, m, 0), source, target, order->organization, patient));
         if (changed) return NULL;
         /* Somebody else's job for the same member came in between; where it has ended already, the way is
          * free. */
-        P2P_TRY(p2p_job_check_running(db, p, &e->member, e->job));
+        P2P_TRY(p2p_job_check_running(db, p, m, e->job));
     }
     return p2p_error_make(p, P2P_E_UNAVAILABLE, "database-away", "The job could not be stored; try again.");
 }

@@ -15,6 +15,9 @@ p2p_error_t *p2p_job_insert_request(p2p_db_t *db, apr_pool_t *p, const p2p_keyri
                                     apr_int64_t job_id,
                                     int number, const char *kind, const char *url);
 
+/* P2P_E_NOT_FOUND "no-such-job": of that definition, or of any where it is 0. */
+p2p_error_t *p2p_job_missing(apr_pool_t *p, apr_int64_t server_id);
+
 /* P2P_E_LOST "lease-lost". */
 p2p_error_t *p2p_job_lost(apr_pool_t *p);
 
@@ -38,6 +41,9 @@ typedef struct p2p_job_member_t {
 
 /* The keyed hash of a source patient; "" where it is not known. */
 const char *p2p_job_source_hash(apr_pool_t *p, const p2p_job_member_t *member, int key);
+
+/* The keyed hash of a patient of the target server. */
+const char *p2p_job_patient_hash(apr_pool_t *p, const p2p_keyring_t *hashes, int key, const char *target, const char *patient);
 
 /* Binds the source patient to the target patient, in the open transaction. Errors: P2P_E_CONFLICT "bound-to-another". */
 p2p_error_t *p2p_job_bind(p2p_db_t *db, apr_pool_t *p, const p2p_job_member_t *member);

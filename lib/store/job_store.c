@@ -54,15 +54,18 @@ p2p_error_t *p2p_job_fence(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, co
     return changed ? NULL : p2p_job_lost(p);
 }
 
+p2p_error_t *p2p_job_missing(apr_pool_t *p, apr_int64_t server_id)
+{
+    return p2p_error_make(p, P2P_E_NOT_FOUND, "no-such-job",
+                          server_id ? "This definition has no batch job of this number." : "There is no batch job of this number.");
+}
+
 p2p_error_t *p2p_job_get(p2p_db_t *db, apr_pool_t *p, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job)
 {
     p2p_rows_t rows;
 
-    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_GET, &rows, server_id, id));
-    if (!rows.count) {
-        return p2p_error_make(p, P2P_E_NOT_FOUND, "no-such-job",
-                              "This definition has no batch job of this number.");
-    }
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_GET, &rows, id, server_id, server_id));
+    if (!rows.count) return p2p_job_missing(p, server_id);
     *job = p2p_job_from_row(p, &rows, 0);
     return NULL;
 }

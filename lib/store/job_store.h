@@ -29,13 +29,36 @@ p2p_error_t *p2p_job_enqueue_once(p2p_db_t *db, apr_pool_t *p, const p2p_keyring
 p2p_error_t *p2p_job_unbind(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target, apr_int64_t server_id,
                             const char *source_patient, p2p_job_t **running);
 
-/* One exchange of a definition as client may see it. Errors: P2P_E_NOT_FOUND "no-such-job", also for another client's and for a chore. */
-p2p_error_t *p2p_job_find(p2p_db_t *db, apr_pool_t *p, const char *client, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
+/* Who looks at jobs: an administrator sees everybody's, anybody else those that he made; somebody who is limited to one member sees that
+ * member's alone, whoever he is. */
+typedef struct p2p_viewer_t {
+    const char *client;
+    const char *patient;  /* the only target patient whose jobs he sees; NULL: any */
+    const char *target;   /* URL of the server where that is his id; may be NULL without patient */
+    const p2p_keyring_t *keyring;
+    const char *kind;     /* of the jobs that are shown; NULL: any */
+    int administrator;
+} p2p_viewer_t;
 
-/* Exchanges of a definition as client may see them, newest first: at most limit, those with ids below before, with this status (or
- * P2P_JOB_UNKNOWN for any). Array of p2p_job_t *. */
-p2p_error_t *p2p_job_list(p2p_db_t *db, apr_pool_t *p, const char *client, apr_int64_t server_id, p2p_job_status_t status,
-                          apr_int64_t before, int limit, apr_array_header_t **jobs);
+/* Does he see this job? Not to be asked from within a transaction. */
+p2p_error_t *p2p_job_seen(p2p_db_t *db, apr_pool_t *p, const p2p_viewer_t *viewer, const p2p_job_t *job, int *seen);
+
+/* One job of a definition (server_id 0: of any) that viewer sees. Errors: P2P_E_NOT_FOUND "no-such-job", also for one that he does not see. */
+p2p_error_t *p2p_job_find(p2p_db_t *db, apr_pool_t *p, const p2p_viewer_t *viewer, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
+
+/* Which jobs. */
+typedef struct p2p_job_filter_t {
+    apr_int64_t server_id;   /* of this definition; 0: of any, for administrators */
+    p2p_job_status_t status; /* P2P_JOB_UNKNOWN: any */
+    apr_int64_t before;      /* ids below it */
+    int limit;
+} p2p_job_filter_t;
+
+/* Those that viewer sees, newest first. Array of p2p_job_t *. */
+p2p_error_t *p2p_job_list(p2p_db_t *db, apr_pool_t *p, const p2p_viewer_t *viewer, const p2p_job_filter_t *filter, apr_array_header_t **jobs);
+
+/* What administrators are told of a FAILED job's error: its detail, opened; "" where there is none. */
+p2p_error_t *p2p_job_error_detail(apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job, const char **detail);
 
 /* Stops a job: STOPPED at once where no runner has it, else STOPPING until its runner, or whoever takes it over, has ended it. One that
  * is STOPPING or STOPPED stays as it is. With exact it has to be at job->version still. *job is what became of it. Errors: P2P_E_CONFLICT
@@ -75,7 +98,7 @@ p2p_error_t *p2p_job_tidy(p2p_db_t *db, apr_pool_t *p, const char *target, apr_i
 /* Is it this caller's turn to tidy up? One a minute among all runners of a target. */
 p2p_error_t *p2p_job_tidy_turn(p2p_db_t *db, apr_pool_t *p, const char *target, int *mine);
 
-/* One job of a definition, whosever. Errors: P2P_E_NOT_FOUND "no-such-job". */
+/* One job of a definition (server_id 0: of any), whosever. Errors: P2P_E_NOT_FOUND "no-such-job". */
 p2p_error_t *p2p_job_get(p2p_db_t *db, apr_pool_t *p, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
 
 /* Takes the next exchange for this target: one that is queued (of the source payer with the fewest running the

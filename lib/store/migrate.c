@@ -139,6 +139,7 @@ static const char *const schema_3[] = {
     "ALTER TABLE p2p_job ADD COLUMN patient_hash" TEXT_COLUMN,
     "CREATE INDEX p2p_job_patient ON p2p_job (oidc_server_id, client, patient_hash, id) WHERE patient_hash <> ''",
     "CREATE INDEX p2p_job_status ON p2p_job (status, id)",
+    "CREATE INDEX p2p_job_server_status ON p2p_job (oidc_server_id, status, id)",
 
     /* What is to be done besides exchanges: never much, and found at once, whatever the number of those. */
     "CREATE INDEX p2p_job_chore ON p2p_job (target, id) WHERE kind <> 'p2p-exchange' AND status IN ('STARTING', 'STARTED')",

@@ -20,6 +20,18 @@
     "request, number, url, next_url, landed, received, mapped, landed_at, retrieved, written, "   \
     "duplicate, skipped, rejected, bytes, sha256"
 
+/* A list's statement for each way in which an index serves it. All take the same arguments, each filter's twice: what need not be told is 0 or
+ * empty. */
+#define THE_NUMBER(column) "(" column " = %lld AND " column " = %lld)"
+#define ANY_NUMBER(column) "(%lld = 0 OR " column " = %lld)"
+#define THE_TEXT(column) "(" column " = %s AND " column " = %s)"
+#define SOME_TEXT(column) "(" column " <> '' AND " column " = %s AND " column " = %s)"
+#define ANY_TEXT(column) "(%s = '' OR " column " = %s)"
+#define JOBS_LISTED(server, client, status, patient)                                                  \
+    "SELECT " JOB_COLUMNS " FROM p2p_job WHERE " server("oidc_server_id") " AND " client("client")    \
+    " AND " status("status") " AND " patient("patient_hash") " AND " ANY_TEXT("kind")                 \
+    " AND id < %lld ORDER BY id DESC LIMIT %lld", "iissssssssii", 27
+
 #define AUDIT_COLUMNS "id, time, client, role, address, action, object, status, code"
 
 #define AUDITED(filter) "SELECT " AUDIT_COLUMNS " FROM p2p_audit WHERE " filter "id < %lld ORDER BY id DESC LIMIT %lld"
@@ -192,7 +204,7 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "AND (k.parts > 0 OR k.written > 0 OR k.status NOT IN ('FAILED', 'STOPPED')))", "ii", 0},
 
     [P2P_SQL_JOB_GET] = {"p2p_job_get",
-        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND id = %lld", "ii", 27},
+        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE id = %lld AND " ANY_NUMBER("oidc_server_id"), "iii", 27},
     [P2P_SQL_JOB_ACTIVE] = {"p2p_job_active",
         "SELECT " JOB_COLUMNS " FROM p2p_job WHERE target = %s AND oidc_server_id = %lld AND source_hash = "
         "%s AND "
@@ -200,9 +212,9 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_JOB_INSERT] = {"p2p_job_insert",
         "INSERT INTO p2p_job (id, uuid, kind, target, oidc_server_id, grant_id, client, source_hash, "
         "source_patient, "
-        "target_patient, organization, version, status, attempt, create_time, last_updated) "
-        "VALUES (%lld, %s, %s, %s, %lld, %lld, %s, %s, %s, %s, %s, 1, 'STARTING', 1, {now}, {now}) "
-        "ON CONFLICT DO NOTHING", "isssiisssss", 0},
+        "target_patient, organization, patient_hash, version, status, attempt, create_time, last_updated) "
+        "VALUES (%lld, %s, %s, %s, %lld, %lld, %s, %s, %s, %s, %s, %s, 1, 'STARTING', 1, {now}, {now}) "
+        "ON CONFLICT DO NOTHING", "isssiissssss", 0},
     [P2P_SQL_JOB_ORDER] = {"p2p_job_order",
         "SELECT grant_id, source_patient, target_patient, organization FROM p2p_job WHERE id = %lld", "i", 4},
     /* The source payers that have something queued, fewest running first. The recursion steps from payer to
@@ -347,12 +359,14 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "ORDER BY request, part, number LIMIT %lld", "iiiii", 9},
 
     /* Newest first. */
-    [P2P_SQL_JOB_LIST] = {"p2p_job_list",
-        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND client = %s AND id < %lld AND kind = 'p2p-exchange' "
-        "ORDER BY id DESC LIMIT %lld", "isii", 27},
-    [P2P_SQL_JOB_LIST_STATUS] = {"p2p_job_list_status",
-        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE oidc_server_id = %lld AND client = %s AND status = %s AND id < %lld "
-        "AND kind = 'p2p-exchange' ORDER BY id DESC LIMIT %lld", "issii", 27},
+    [P2P_SQL_JOB_LIST] = {"p2p_job_list", JOBS_LISTED(THE_NUMBER, THE_TEXT, ANY_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_STATUS] = {"p2p_job_list_status", JOBS_LISTED(THE_NUMBER, THE_TEXT, THE_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_PATIENT] = {"p2p_job_list_patient", JOBS_LISTED(THE_NUMBER, THE_TEXT, ANY_TEXT, SOME_TEXT)},
+    [P2P_SQL_JOB_LIST_ANY] = {"p2p_job_list_any", JOBS_LISTED(ANY_NUMBER, ANY_TEXT, ANY_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_ANY_STATUS] = {"p2p_job_list_any_status", JOBS_LISTED(ANY_NUMBER, ANY_TEXT, THE_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_SERVER] = {"p2p_job_list_server", JOBS_LISTED(THE_NUMBER, ANY_TEXT, ANY_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_SERVER_STATUS] = {"p2p_job_list_server_status", JOBS_LISTED(THE_NUMBER, ANY_TEXT, THE_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_PATIENT] = {"p2p_job_patient", "SELECT patient_hash FROM p2p_job WHERE id = %lld", "i", 1},
     /* At once where no runner has it, nor has its Task at the target to be told. version 0: any. */
     [P2P_SQL_JOB_STOP] = {"p2p_job_stop",
         "UPDATE p2p_job AS j SET status = CASE WHEN " STOPS_AT_ONCE " THEN 'STOPPED' ELSE 'STOPPING' END, "

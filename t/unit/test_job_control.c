@@ -9,45 +9,6 @@
 
 static p2p_job_restart_t how = {"", "", WEEK, 0};
 
-/* --- who sees what --- */
-
-static void found_by_its_client(void **state)
-{
-    p2p_job_t *job = enqueue("src-1", "tgt-1", "r1"), *got;
-
-    (void)state;
-    expect_ok(p2p_job_find(db, pool, "portal", server->pid, job->id, &got));
-    assert_int_equal(got->id, job->id);
-    expect_error(p2p_job_find(db, pool, "another", server->pid, job->id, &got), P2P_E_NOT_FOUND, "no-such-job");
-    expect_error(p2p_job_find(db, pool, "", server->pid, job->id, &got), P2P_E_NOT_FOUND, "no-such-job");
-}
-
-static const char *ids(const char *client, p2p_job_status_t status, apr_int64_t before, int limit)
-{
-    apr_array_header_t *jobs;
-    const char *text = "";
-
-    expect_ok(p2p_job_list(db, pool, client, server->pid, status, before, limit, &jobs));
-    for (int i = 0; i < jobs->nelts; i++)
-        text = apr_psprintf(pool, "%s%" APR_INT64_T_FMT " ", text, APR_ARRAY_IDX(jobs, i, p2p_job_t *)->id);
-    return text;
-}
-
-static void listed(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 5; i++) enqueue(apr_psprintf(pool, "s%d", i), "t", "");
-    run_sql("UPDATE p2p_job SET client = 'another' WHERE id = 3");
-    finish(claim("A"), "A", P2P_JOB_COMPLETED);
-    assert_string_equal(ids("portal", P2P_JOB_UNKNOWN, APR_INT64_MAX, 10), "5 4 2 1 ");
-    assert_string_equal(ids("portal", P2P_JOB_UNKNOWN, APR_INT64_MAX, 2), "5 4 ");
-    assert_string_equal(ids("portal", P2P_JOB_UNKNOWN, 4, 2), "2 1 ");
-    assert_string_equal(ids("portal", P2P_JOB_STARTING, APR_INT64_MAX, 10), "5 4 2 ");
-    assert_string_equal(ids("portal", P2P_JOB_COMPLETED, APR_INT64_MAX, 10), "1 ");
-    assert_string_equal(ids("portal", P2P_JOB_COMPLETED, 1, 10), "");
-    assert_string_equal(ids("another", P2P_JOB_UNKNOWN, APR_INT64_MAX, 10), "3 ");
-}
-
 /* --- once for a key --- */
 
 static p2p_error_t *with_key(const char *client, const char *key, const char *target, const char *refresh, p2p_job_t **job, int *again)
@@ -474,7 +435,7 @@ static void status_of_jobs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        JOB_TEST(found_by_its_client), JOB_TEST(listed), JOB_TEST(once_for_a_key), JOB_TEST(stopped_in_the_queue),
+        JOB_TEST(once_for_a_key), JOB_TEST(stopped_in_the_queue),
         JOB_TEST(stopped_while_running), JOB_TEST(stopped_with_a_dead_runner), JOB_TEST(begun_again), JOB_TEST(not_begun_again),
         JOB_TEST(bound_to_another_meanwhile), JOB_TEST(dead_letters), JOB_TEST(dead_letters_without_body), JOB_TEST(report),
         JOB_TEST(tidied), JOB_TEST(tidied_one_of_two), JOB_TEST(one_turn_a_minute), JOB_TEST(status_of_jobs),
