@@ -133,6 +133,7 @@ int p2p_command_import(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
 {
     apr_array_header_t *servers = apr_array_make(p, 16, sizeof(p2p_oidc_server_t)), *errors = p2p_field_errors(p);
     int created = 0, updated = 0;
+    const char *who = p2p_caller_name(p); /* before he becomes httpd's User */
     p2p_db_t *db;
     p2p_error_t *error = read_definitions(p, path, spec, servers, errors);
 
@@ -146,7 +147,7 @@ int p2p_command_import(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
         return EX_DATAERR;
     }
     error = p2p_command_open(p, spec, log, &db);
-    if (!error) error = p2p_oidc_server_import(db, p, spec->keyring, servers, &created, &updated);
+    if (!error) error = p2p_oidc_server_import_by(db, p, spec->keyring, who, servers, &created, &updated);
     if (error) return failed(error);
     fprintf(out, "%d created, %d updated, %d unchanged\n", created, updated, servers->nelts - created - updated);
     return p2p_command_done(out, EX_OK);

@@ -12,6 +12,7 @@
 #include "runner/trusts.h"
 #include "runner/wake.h"
 #include "store/hash_keys.h"
+#include "store/audit_store.h"
 #include "store/job_store.h"
 #include "store/migrate.h"
 #include "store/runner_store.h"
@@ -27,6 +28,7 @@
 #define TIDY apr_time_from_sec(60)      /* retention, by one runner of the target at a time: so many jobs then, */
 #define TIDY_JOBS 100
 #define TIDY_AT_A_TIME 10               /* some in each tick: it holds nothing else up */
+#define TIDY_ROWS 100                   /* of the audit, with them */
 #define DAY apr_time_from_sec(86400)
 #define CONFIRMED_FOR (P2P_LEASE / 3 * 2) /* so long after a heartbeat jobs are worked on without another */
 #define CLOCKS_AGREE apr_time_from_sec(1)  /* what differs by less is one time */
@@ -265,13 +267,25 @@ static p2p_error_t *take_tidy_turn(runner_t *r)
     return NULL;
 }
 
+/* Who may not delete there keeps its rows; jobs are seen to all the same. */
+static int tidy_audit(runner_t *r)
+{
+    int count = 0;
+    p2p_error_t *error = p2p_audit_tidy(r->context.db, r->scratch, r->spec->keep_audit * DAY, TIDY_ROWS, &count);
+
+    if (error) p2p_log_error(r->log, P2P_LOG_WARN, "Old rows of the audit are not deleted now", error);
+    return error ? 0 : count;
+}
+
 static p2p_error_t *tidy_some(runner_t *r)
 {
-    int count;
+    int count, rows;
 
     if (r->tidy_left <= 0) return NULL;
+    rows = tidy_audit(r);
     P2P_TRY(p2p_job_tidy(r->context.db, r->scratch, r->spec->target, r->spec->restart_within * DAY, r->spec->keep_jobs * DAY,
                          TIDY_AT_A_TIME, &count));
+    if (rows) count += TIDY_AT_A_TIME;
     r->tidy_left = count ? r->tidy_left - count : 0;
     return NULL;
 }

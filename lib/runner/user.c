@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <apr_strings.h>
 
 /* As httpd's User directive has it: a name, or # and a number. */
 static const struct passwd *find_user(const char *name)
@@ -43,4 +44,11 @@ p2p_error_t *p2p_become_user(apr_pool_t *p, const p2p_spec_t *spec)
     /* libpq looks for its files there, and fails where it may not. */
     if (setenv("HOME", user->pw_dir, 1)) return not_permitted(p, spec, "home");
     return NULL;
+}
+
+const char *p2p_caller_name(apr_pool_t *p)
+{
+    const struct passwd *user = getpwuid(getuid());
+
+    return user ? apr_pstrdup(p, user->pw_name) : apr_psprintf(p, "#%lu", (unsigned long)getuid());
 }

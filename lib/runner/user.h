@@ -10,4 +10,7 @@
  * root may read was read, and before the database is opened. Errors: P2P_E_INVALID "bad-user". */
 p2p_error_t *p2p_become_user(apr_pool_t *p, const p2p_spec_t *spec);
 
+/* The name of the user who runs this program, or "#" and his number where he has none; in p. */
+const char *p2p_caller_name(apr_pool_t *p);
+
 #endif

@@ -49,5 +49,10 @@ p2p_error_t *p2p_audit_list(p2p_db_t *db, apr_pool_t *p, const char *object, con
 
 p2p_error_t *p2p_audit_tidy(p2p_db_t *db, apr_pool_t *p, apr_interval_time_t keep, int limit, int *count)
 {
+    p2p_rows_t rows;
+
+    *count = 0;
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_AUDIT_OLD, &rows, (apr_int64_t)keep));
+    if (!p2p_rows_int(&rows, 0, 0)) return NULL;
     return p2p_db_exec(db, p, P2P_SQL_AUDIT_TIDY, count, (apr_int64_t)keep, (apr_int64_t)limit);
 }

@@ -30,7 +30,8 @@ p2p_error_t *p2p_audit_add(p2p_db_t *db, apr_pool_t *p, const p2p_audit_row_t *r
 p2p_error_t *p2p_audit_list(p2p_db_t *db, apr_pool_t *p, const char *object, const char *client, apr_int64_t before, int limit,
                             apr_array_header_t **rows);
 
-/* Retention: removes at most limit rows that are older than keep microseconds; *count tells how many. */
+/* Retention: removes at most limit rows that are older than keep microseconds; *count tells how many. Where none is,
+ * nothing is tried to be removed. */
 p2p_error_t *p2p_audit_tidy(p2p_db_t *db, apr_pool_t *p, apr_interval_time_t keep, int limit, int *count);
 
 #endif

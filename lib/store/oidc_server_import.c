@@ -3,9 +3,12 @@
 #include "store/oidc_server_store.h"
 
 #include <string.h>
+#include <apr_strings.h>
+#include "store/audit_store.h"
 
 typedef struct import_t {
     const p2p_keyring_t *keyring;
+    const char *who; /* NULL: nothing is noted in the audit */
     apr_array_header_t *servers;
     int created, updated;
 } import_t;
@@ -22,12 +25,22 @@ static int same(const p2p_oidc_server_t *a, const p2p_oidc_server_t *b)
            !strcmp(a->organization_id, b->organization_id) && !strcmp(a->notes, b->notes) && a->archived == b->archived;
 }
 
+static p2p_error_t *note(p2p_db_t *db, apr_pool_t *p, const import_t *import, const char *action, int status, apr_int64_t pid)
+{
+    p2p_audit_row_t row = {.client = import->who, .role = "administrator", .address = "local", .action = action, .status = status};
+
+    if (!import->who) return NULL;
+    row.object = apr_psprintf(p, "oidc_server/%" APR_INT64_T_FMT, pid);
+    return p2p_audit_add(db, p, &row);
+}
+
 static p2p_error_t *create(p2p_db_t *db, apr_pool_t *p, import_t *import, p2p_oidc_server_t *server)
 {
     p2p_oidc_server_other_t other;
 
     import->created++;
-    return p2p_oidc_server_insert(db, p, import->keyring, server, &other);
+    P2P_TRY(p2p_oidc_server_insert(db, p, import->keyring, server, &other));
+    return note(db, p, import, "create", 201, server->pid);
 }
 
 static p2p_error_t *update(p2p_db_t *db, apr_pool_t *p, import_t *import, p2p_oidc_server_t *server,
@@ -40,7 +53,8 @@ static p2p_error_t *update(p2p_db_t *db, apr_pool_t *p, import_t *import, p2p_oi
     server->id_namespace = old->id_namespace;
     if (same(server, old)) return NULL;
     import->updated++;
-    return p2p_oidc_server_update(db, p, import->keyring, server, 0, &other);
+    P2P_TRY(p2p_oidc_server_update(db, p, import->keyring, server, 0, &other));
+    return note(db, p, import, "replace", 200, server->pid);
 }
 
 static p2p_error_t *import_all(p2p_db_t *db, apr_pool_t *p, void *baton)
@@ -58,13 +72,19 @@ static p2p_error_t *import_all(p2p_db_t *db, apr_pool_t *p, void *baton)
     return NULL;
 }
 
-p2p_error_t *p2p_oidc_server_import(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,
-                                    apr_array_header_t *servers, int *created, int *updated)
+p2p_error_t *p2p_oidc_server_import_by(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *who,
+                                       apr_array_header_t *servers, int *created, int *updated)
 {
-    import_t import = {.keyring = keyring, .servers = servers};
+    import_t import = {.keyring = keyring, .who = who, .servers = servers};
 
     P2P_TRY(p2p_db_transaction(db, p, import_all, &import));
     *created = import.created;
     *updated = import.updated;
     return NULL;
+}
+
+p2p_error_t *p2p_oidc_server_import(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,
+                                    apr_array_header_t *servers, int *created, int *updated)
+{
+    return p2p_oidc_server_import_by(db, p, keyring, NULL, servers, created, updated);
 }

@@ -76,4 +76,8 @@ p2p_error_t *p2p_oidc_server_remove(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid
 p2p_error_t *p2p_oidc_server_import(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring,
                                     apr_array_header_t *servers, int *created, int *updated);
 
+/* The same, and each that was created or updated is in the audit, by who. */
+p2p_error_t *p2p_oidc_server_import_by(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *who,
+                                       apr_array_header_t *servers, int *created, int *updated);
+
 #endif

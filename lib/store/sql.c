@@ -472,6 +472,7 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
     [P2P_SQL_AUDIT_LIST_OBJECT] = {"p2p_audit_list_object", AUDITED("object = %s AND "), "sii", 9},
     [P2P_SQL_AUDIT_LIST_CLIENT] = {"p2p_audit_list_client", AUDITED("client = %s AND "), "sii", 9},
     [P2P_SQL_AUDIT_LIST_BOTH] = {"p2p_audit_list_both", AUDITED("object = %s AND client = %s AND "), "ssii", 9},
+    [P2P_SQL_AUDIT_OLD] = {"p2p_audit_old", "SELECT CASE WHEN MIN(time) < {now} - %lld THEN 1 ELSE 0 END FROM p2p_audit", "i", 1},
     [P2P_SQL_AUDIT_TIDY] = {"p2p_audit_tidy",
         "DELETE FROM p2p_audit WHERE id IN (SELECT a.id FROM p2p_audit a WHERE a.time < {now} - %lld ORDER BY a.time LIMIT %lld)",
         "ii", 0},

@@ -95,15 +95,181 @@ sub test_together {
     return;
 }
 
+# What administrators do, and what is refused to a portal by its role.
+sub test_administration {
+    my ($db, $api) = @_;
+    my ($admin, $portal) = map { $api->($_) } qw(admin portal);
+    my $job = answers($portal->post($JOBS, order(6)), 202, 'a job')->{json}{batchJobId};
+    rows($db);
+    leaves($db, $portal->request(DELETE => "/admin/batch_jobs/$job"), 403, "portal portal 127.0.0.1 stop batch_job/$job 403 forbidden");
+    leaves($db, $portal->post("/admin/batch_jobs/$job/restart"), 403, "portal portal 127.0.0.1 restart batch_job/$job 403 forbidden");
+    leaves($db, $api->('other')->request(DELETE => "$JOBS/$job"), 404, "other portal 127.0.0.1 stop batch_job/$job 404 no-such-job");
+    leaves($db, $admin->request(DELETE => "/admin/batch_jobs/$job"), 200, "admin administrator 127.0.0.1 stop batch_job/$job 200 ");
+    leaves($db, $admin->post("$JOBS/$job/restart"), 202, "admin administrator 127.0.0.1 restart batch_job/$job 202 ");
+    my $at = '/admin/oidc_servers';
+    my %new = (%$SERVER, name => 'B', issuer => 'https://b.example', clientSecret => 'planted-other', notes => 'planted-notes');
+    leaves($db, $admin->post($at, \%new), 201, 'admin administrator 127.0.0.1 create oidc_server/2 201 ');
+    leaves($db, $admin->post($at, \%new), 409, 'admin administrator 127.0.0.1 create oidc_server 409 issuer-exists');
+    leaves($db, $admin->post($at, { name => 'C' }), 422, 'admin administrator 127.0.0.1 create oidc_server 422 invalid-fields');
+    leaves($db, $admin->request(PUT => "$at/2", content => \%new), 200, 'admin administrator 127.0.0.1 replace oidc_server/2 200 ');
+    leaves($db, $admin->request(PATCH => "$at/2", content => { notes => 'planted-more' }), 200, 'admin administrator 127.0.0.1 change oidc_server/2 200 ');
+    leaves($db, $admin->request(PATCH => "$at/2", content => { notes => '' }, headers => { 'If-Match' => '"99"' }), 412,
+        'admin administrator 127.0.0.1 change oidc_server/2 412 precondition-failed');
+    leaves($db, $admin->post("$at/2/unbind", { sourcePatientId => 'planted-patient' }), 404, 'admin administrator 127.0.0.1 unbind oidc_server/2 404 no-such-binding');
+    leaves($db, $admin->request(DELETE => "$at/2"), 204, 'admin administrator 127.0.0.1 remove oidc_server/2 204 ');
+    leaves($db, $portal->post($at, \%new), 403, 'portal portal 127.0.0.1 create oidc_server 403 forbidden');
+    return;
+}
+
+sub test_commands {
+    my ($db, $httpd) = @_;
+    my $me = getpwuid $<;
+    is_deeply(rows($db), ["$me administrator local create oidc_server/1 201 "], 'what is imported is in the audit');
+    $httpd->prepare([{ %$SERVER, name => 'A, renamed' }]);
+    is_deeply(rows($db), ["$me administrator local replace oidc_server/1 200 "], '... so is what is changed so');
+    $httpd->prepare([{ %$SERVER, name => 'A, renamed' }]);
+    is_deeply(rows($db), [], '... but not what stays as it is');
+    return;
+}
+
+# One client's refusals are in the audit up to a number, another's are not touched by that.
+sub test_many {
+    my ($db, $api, $httpd) = @_;
+    my $other = $api->('other');
+    answers($other->request(DELETE => "$JOBS/9999"), 404, 'a refusal') for 1 .. 62;
+    my @rows = grep { $_ eq 'other portal 127.0.0.1 stop batch_job/9999 404 no-such-job' } @{ rows($db) };
+    cmp_ok(scalar @rows, '>=', 58, 'most of many refusals are in the audit');
+    for (1 .. 200) {
+        last if $httpd->log_text =~ /other is refused so often/;
+        $other->request(DELETE => "$JOBS/9999");
+    }
+    like($httpd->log_text, qr/other is refused so often that not all of it is in the audit/, '... then the log tells that they are not');
+    rows($db);
+    leaves($db, $api->('portal')->request(DELETE => "$JOBS/9999"), 404, 'portal portal 127.0.0.1 stop batch_job/9999 404 no-such-job');
+    my $job = answers($other->post($JOBS, order(7)), 202, 'what is not refused')->{json}{batchJobId};
+    is(run_sql($db, "SELECT COUNT(*) FROM p2p_audit WHERE client = 'other' AND object = 'batch_job/$job'"), 1, '... always is');
+    return;
+}
+
+sub test_reading {
+    my ($db, $api) = @_;
+    my $admin = $api->('admin');
+    answers($api->('portal')->get('/admin/audit'), 403, 'a portal does not read the audit');
+    my $page = answers($admin->get('/admin/audit'), 200, 'an administrator reads it');
+    my ($first) = @{ $page->{json}{entries} };
+    my ($id, $row) = split /\|/, run_sql($db, 'SELECT id, object FROM p2p_audit ORDER BY id DESC LIMIT 1');
+    is($first->{id}, $id, '... newest first');
+    is_deeply([sort keys %$first], [sort qw(id time client role address action object status code)], '... each with all that is known');
+    like($first->{time}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, '... with its time');
+    is($first->{object}, $row, '... and what it is about');
+    is($first->{code}, undef, '... and no code where nothing was refused');
+    my ($count, @ids, %clients) = run_sql($db, 'SELECT COUNT(*) FROM p2p_audit');
+    for (my $next = '/admin/audit'; $next; ) {
+        my $json = answers($admin->get($next), 200, "page $next")->{json};
+        push @ids, map { $_->{id} } @{ $json->{entries} };
+        $next = $json->{next};
+    }
+    is_deeply(\@ids, [reverse split /\n/, run_sql($db, 'SELECT id FROM p2p_audit ORDER BY id')], "all $count rows come, page by page, once each");
+    run_sql($db, "INSERT INTO p2p_audit (id, time, client, object) SELECT id + 1000000, time, 'c & d=?', 'batch_job/5' FROM p2p_audit LIMIT 150");
+    my @filters = (['client=other', "client = 'other'"], ['object=batch_job/5', "object = 'batch_job/5'"], ['client=c+%26+d%3D%3F', "client = 'c & d=?'"],
+        ['client=c%20%26%20d%3d%3f&object=batch_job%2F5', "client = 'c & d=?'"], ['client=nobody', '1 = 0'], ['client=other&object=batch_job/5', '1 = 0']);
+    for (@filters) {
+        my ($query, $where) = @$_;
+        my @got;
+        for (my $next = "/admin/audit?$query"; $next; ) {
+            my $json = answers($admin->get($next), 200, "page $next")->{json};
+            push @got, map { $_->{id} } @{ $json->{entries} };
+            $next = $json->{next};
+        }
+        is_deeply(\@got, [reverse split /\n/, run_sql($db, "SELECT id FROM p2p_audit WHERE $where ORDER BY id")], "... those with $query");
+    }
+    my ($cursor) = answers($admin->get('/admin/audit'), 200, 'a page')->{json}{next} =~ /(page=.*)/;
+    is($admin->get("/admin/audit?client=other&$cursor")->{json}{code}, 'bad-page', 'a cursor goes with its list');
+    is($admin->get('/admin/audit?action=stop')->{json}{code}, 'bad-query', 'another parameter is refused');
+    return;
+}
+
+# Nothing of what callers sent, but their names, and no member.
+sub test_contents {
+    my ($db) = @_;
+    my $all = run_sql($db, 'SELECT * FROM p2p_audit');
+    unlike($all, qr/planted|target-\d|source-\d|\Q$_\E/, 'no secret and no member is in the audit') for join '|', values %PASSWORD;
+    return;
+}
+
+# As long as P2PKeepAudit says, and not a day longer.
+sub test_retention {
+    my ($db, $httpd) = @_;
+    my $day = 86_400 * 1_000_000;
+    my $old = run_sql($db, 'SELECT MAX(id) - 30 FROM p2p_audit');
+    my $now = time * 1_000_000;
+    run_sql($db, "UPDATE p2p_audit SET time = $now - 2 * $day - 3600000000 WHERE id <= $old");
+    run_sql($db, "UPDATE p2p_audit SET time = $now - 2 * $day + 3600000000 WHERE id > $old");
+    run_sql($db, "UPDATE p2p_job SET status = 'STOPPED', settled = 1, end_time = $now");
+    my $kept = run_sql($db, "SELECT COUNT(*) FROM p2p_audit WHERE id > $old");
+    for (1 .. 10) {
+        run_sql($db, "DELETE FROM p2p_counter WHERE name LIKE 'tidy %'");    # the turn of this minute
+        $httpd->run_command('once');
+        last if !run_sql($db, "SELECT COUNT(*) FROM p2p_audit WHERE id <= $old");
+    }
+    is(run_sql($db, "SELECT COUNT(*) FROM p2p_audit WHERE id <= $old"), 0, 'rows that are too old go');
+    is(run_sql($db, 'SELECT COUNT(*) FROM p2p_audit'), $kept, '... the others stay');
+    return;
+}
+
+# On PostgreSQL the role that httpd and the runners work as need not be able to change the audit.
+sub test_grants {
+    my ($db, $api) = @_;
+    run_sql($db, 'CREATE ROLE web LOGIN; GRANT USAGE ON SCHEMA public TO web; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO web; REVOKE UPDATE, DELETE ON p2p_audit FROM web');
+    my $httpd = P2P::Httpd->new(db => { %$db, params => $db->{params} =~ s/user=p2p/user=web/r }, users => \%PASSWORD);
+    $httpd->{key_file} = $db->{key_file};
+    $httpd->write_config;
+    $httpd->start;
+    my $portal = P2P::Api->new($httpd->url, 'portal', $PASSWORD{portal});
+    leaves($db, $portal->post($JOBS, order(8)), 202, 'portal portal 127.0.0.1 start batch_job/NEW 202 ');
+    run_sql($db, "UPDATE p2p_job SET status = 'STOPPED', settled = 1, end_time = 1");
+    my $out = $httpd->run_command('once');
+    unlike($out, qr/warn|error/, 'a runner whose role may not change the audit works') or diag $out;
+    is(run_sql($db, 'SELECT COUNT(*) FROM p2p_job'), 0, '... and tidies up what else is old');
+    my $refused = eval { run_sql($db, 'SET ROLE web; UPDATE p2p_audit SET client = 0'); 1 } ? '' : 'refused';
+    is($refused, 'refused', '... and nobody changes the audit as that role');
+    $httpd->stop;
+    run_sql($db, 'DROP OWNED BY web; DROP ROLE web');
+    return;
+}
+
+# --- What the sources promise ---
+
+my $sql = join "\n", lines_of('lib/store/sql.c');
+my @statements = $sql =~ /(\[P2P_SQL_\w+\] = \{.*?\d\},)/gs;
+my @changing = grep { /UPDATE p2p_audit|DELETE FROM p2p_audit|ON CONFLICT.*p2p_audit|INTO p2p_audit.*ON CONFLICT/s } @statements;
+is(scalar @changing, 1, 'one statement changes or removes rows of the audit');
+like($changing[0], qr/^\[P2P_SQL_AUDIT_TIDY\] = \{"\w+",\s+"DELETE FROM p2p_audit WHERE id IN \(SELECT a\.id FROM p2p_audit a WHERE a\.time < /, '... retention');
+my @users = grep { join("\n", lines_of($_)) =~ /P2P_SQL_AUDIT_TIDY/ } files(qr{\.c$}, 'lib', 'mod_p2p');
+is_deeply(\@users, ['lib/store/audit_store.c', 'lib/store/sql.c'], '... which the audit store alone uses');
+my %action;
+my $routes = join "\n", lines_of('mod_p2p/route.c');
+while ($routes =~ /\{ "([^"]+)", M_(\w+), \w+, \w+, (?:"(\w+)"|NULL) \}/g) { $action{"$2 $1"} = $3 }
+cmp_ok(scalar keys %action, '>', 15, 'the routes are found');
+is_deeply([grep { /^GET/ ? defined $action{$_} : !defined $action{$_} } sort keys %action], [], 'each route that changes something has an action, no other has');
+
 each_database('audit' => sub {
     my ($db) = @_;
-    my $httpd = P2P::Httpd->new(db => $db, users => \%PASSWORD);
+    my $httpd = P2P::Httpd->new(db => $db, users => \%PASSWORD, directives => { P2PKeepAudit => 2 });
     $httpd->prepare([$SERVER])->start;
+    $db->{key_file} = $httpd->{key_file};
     my $api = sub { P2P::Api->new($httpd->url, $_[0], $PASSWORD{ $_[0] }) };
     $seen = 0;
+    test_commands($db, $httpd);
     test_jobs($db, $api);
     test_silence($db, $api, $httpd);
     test_together($db, $api, $httpd);
+    test_administration($db, $api);
+    test_many($db, $api, $httpd);
+    test_contents($db);
+    test_reading($db, $api);
+    test_grants($db, $api) if $db->{server};
+    test_retention($db, $httpd);
     $httpd->stop;
 });
 done_testing();
