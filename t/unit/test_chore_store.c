@@ -63,6 +63,8 @@ static void beside_exchanges(void **state)
 {
     p2p_job_t *exchange = enqueue("s1", "t1", "r1");
     apr_array_header_t *jobs;
+    p2p_viewer_t portal = {.client = "portal", .kind = P2P_KIND_EXCHANGE, .keyring = ring};
+    p2p_job_filter_t any = {server->pid, P2P_JOB_UNKNOWN, APR_INT64_MAX, 10}, started = {server->pid, P2P_JOB_STARTED, APR_INT64_MAX, 10};
     p2p_chore_t *chore;
     int again;
 
@@ -72,11 +74,11 @@ static void beside_exchanges(void **state)
     assert_null(claim("A"));
     assert_int_equal(claim_chore("A")->job.id, chore->job.id);
     assert_null(claim_chore("A"));
-    expect_ok(p2p_job_list(db, pool, "portal", server->pid, P2P_JOB_UNKNOWN, APR_INT64_MAX, 10, &jobs));
+    expect_ok(p2p_job_list(db, pool, &portal, &any, &jobs));
     assert_int_equal(jobs->nelts, 1);
-    expect_ok(p2p_job_list(db, pool, "portal", server->pid, P2P_JOB_STARTED, APR_INT64_MAX, 10, &jobs));
+    expect_ok(p2p_job_list(db, pool, &portal, &started, &jobs));
     assert_int_equal(jobs->nelts, 1);
-    expect_error(p2p_job_find(db, pool, "portal", server->pid, chore->job.id, &exchange), P2P_E_NOT_FOUND, "no-such-job");
+    expect_error(p2p_job_find(db, pool, &portal, server->pid, chore->job.id, &exchange), P2P_E_NOT_FOUND, "no-such-job");
     expect_error(p2p_chore_get(db, pool, P2P_KIND_TEST, server->pid, APR_ARRAY_IDX(jobs, 0, p2p_job_t *)->id, &chore), P2P_E_NOT_FOUND, "no-such-test");
     expect_error(p2p_chore_get(db, pool, P2P_KIND_TEST, server->pid + 1, chore->job.id, &chore), P2P_E_NOT_FOUND, "no-such-test");
 }
