@@ -74,16 +74,16 @@ void p2p_chore_run_end(p2p_chore_run_t *run, p2p_error_t *(*write)(void *work, a
     look_after(run, 0);
 }
 
-void p2p_chore_run_ask(p2p_chore_run_t *run, p2p_http_request_t *request, p2p_http_whole_fn done)
+void p2p_chore_run_ask(p2p_chore_run_t *run, p2p_http_request_t *request, apr_interval_time_t limit, p2p_http_whole_fn done)
 {
     const p2p_error_t *error;
 
     request->connections = CONNECTIONS;
     request->turn = (apr_uint64_t)run->chore->job.id;
-    request->stall_timeout = P2P_CHORE_ANSWER;
+    request->stall_timeout = limit;
     request->least_bytes = LEAST_BYTES;
     request->gzip = 1;
-    error = p2p_http_within(run->context->http, run->asking, request, P2P_CHORE_ANSWER, done, run);
+    error = p2p_http_within(run->context->http, run->asking, request, limit, done, run);
     if (error) done(run, 0, NULL, "", 0, error);
 }
 
@@ -93,7 +93,7 @@ void p2p_chore_run_get(p2p_chore_run_t *run, const char *url, const char *accept
     p2p_http_request_t request = {.method = "GET", .url = url, .fields = fields, .max_bytes = max_bytes};
 
     APR_ARRAY_PUSH(fields, const char *) = accept;
-    p2p_chore_run_ask(run, &request, done);
+    p2p_chore_run_ask(run, &request, P2P_CHORE_ANSWER, done);
 }
 
 apr_time_t p2p_chore_run_now(const p2p_chore_run_t *run)

@@ -5,8 +5,7 @@
 
 #include "runner/work.h"
 
-/* How long a chore waits for one answer, whole. */
-#define P2P_CHORE_ANSWER apr_time_from_sec(15)
+#define P2P_CHORE_ANSWER apr_time_from_sec(15) /* how long it waits for one answer, whole, where nothing else is said */
 
 /* The first member of what a kind of chore makes. */
 typedef struct p2p_chore_run_t {
@@ -30,11 +29,11 @@ void *p2p_chore_run_make(apr_size_t size, p2p_exchange_context_t *context, const
  * trouble. */
 void p2p_chore_run_end(p2p_chore_run_t *run, p2p_error_t *(*write)(void *work, apr_pool_t *p));
 
-/* A GET of a small document, with run->asking; done gets the work. Where it cannot be asked at all done is told so from the loop. */
+/* A GET of a small document, with run->asking; done gets the work. Where it cannot be asked at all done is told so at once. */
 void p2p_chore_run_get(p2p_chore_run_t *run, const char *url, const char *accept, apr_uint64_t max_bytes, p2p_http_whole_fn done);
 
-/* The same for any request; its connections, turn and times are set here. */
-void p2p_chore_run_ask(p2p_chore_run_t *run, p2p_http_request_t *request, p2p_http_whole_fn done);
+/* The same for any request, whose answer is waited for at most limit microseconds; its connections, turn and times are set here. */
+void p2p_chore_run_ask(p2p_chore_run_t *run, p2p_http_request_t *request, apr_interval_time_t limit, p2p_http_whole_fn done);
 
 /* Milliseconds since a monotonic time. */
 apr_int64_t p2p_chore_run_since(const p2p_chore_run_t *run, apr_time_t begin);

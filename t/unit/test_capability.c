@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CapabilityStatements: the three strings that matter, wherever they stand, and nothing else. */
+/* CapabilityStatements: the few strings that matter, wherever they stand, and nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,6 +32,24 @@ static void strings(void **state)
     assert_string_equal(read_it("{\"implementation\":{\"description\":\"d\",\"url\":\"http:\\/\\/x\"},\"fhirVersion\":\"4.0.1\"}"), "- 4.0.1 http://x");
     assert_string_equal(read_it("{\"fhirVersion\":\"\\u0034.0.1\"}"), "- 4.0.1 -");
     assert_string_equal(read_it("{}"), "- - -");
+}
+
+/* "name formats json", - for no name. */
+static const char *read_software(const char *text)
+{
+    p2p_capability_t said;
+
+    assert_null(p2p_capability_read(pool, text, strlen(text), &said));
+    return apr_psprintf(pool, "%s %d %d", said.software_name ? said.software_name : "-", said.formats, said.json_formats);
+}
+
+static void software(void **state)
+{
+    (void)state;
+    assert_string_equal(read_software("{\"software\":{\"name\":\"S\",\"url\":\"x\"},\"format\":[\"xml\",\"json\",\"application/fhir+json\"]}"), "S 3 2");
+    assert_string_equal(read_software("{\"name\":\"a\",\"implementation\":{\"name\":\"b\"},\"format\":[\"xml\",[\"json\"]],\"x\":[\"json\"]}"), "- 1 0");
+    assert_string_equal(read_software("{\"software\":{\"deep\":{\"name\":\"a\"}},\"format\":\"json\"}"), "- 0 0");
+    assert_string_equal(read_it("{\"software\":{\"url\":\"x\"},\"implementation\":{\"url\":\"y\"}}"), "- - y");
 }
 
 static void elsewhere(void **state)
@@ -67,7 +85,8 @@ static void no_json(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(strings), cmocka_unit_test(elsewhere), cmocka_unit_test(long_strings),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(strings),
+        cmocka_unit_test(software), cmocka_unit_test(elsewhere), cmocka_unit_test(long_strings),
                                        cmocka_unit_test(no_json)};
     int failed;
 
