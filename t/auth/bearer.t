@@ -201,6 +201,31 @@ sub test_cache {
     return;
 }
 
+# A token that is limited to one member opens nothing of another; jobs belong to CLIENT_ID@ISSUER.
+sub test_limited {
+    my ($httpd, $api, $db) = @_;
+    my $at = '/api/oidc_servers/1/batch_job';
+    my $order = sub {
+        my ($token, $member) = @_;
+        my $content = { sourcePayer => { oidcToken => 'ACCESS', patientId => 'p1' }, targetPayer => { patientId => $member, organizationId => 'us' } };
+        return $api->post($at, $content, Authorization => "Bearer $token");
+    };
+    my $one = token(patient => 'member-1');
+    is($order->($one, 'member-2')->{status}, 403, "another member's order");
+    my $made = $order->($one, 'member-1');
+    is($made->{status}, 202, "the member's own") or diag $made->{content};
+    my $path = "$at/" . ($made->{json}{batchJobId} // 0);
+    is(run_sql($db, 'SELECT client FROM p2p_job'), "the-portal\@$ISSUER", '... is of the client');
+    my %sees = (200 => [$one, token(patient => 'Patient/member-1'), token(), token(scope => 'p2p.admin')],
+        404 => [token(patient => 'member-2'), token(client_id => 'other')]);
+    for my $status (sort keys %sees) {
+        is(with_token($api, $_, $path)->{status}, $status, "... $status") for @{ $sees{$status} };
+    }
+    is_deeply(with_token($api, token(patient => 'member-2'), $at)->{json}{jobs}, [], '... and no list of another member has it');
+    is($api->request('DELETE', $path, headers => { Authorization => 'Bearer ' . token(patient => 'member-2') })->{status}, 404, '... nor can it be stopped by one');
+    return;
+}
+
 sub test_log {
     my ($httpd, $api) = @_;
     my $log = $httpd->log_text;
@@ -222,6 +247,7 @@ each_database('bearer tokens' => sub {
     test_good($httpd, $api);
     test_forms($httpd, $api);
     test_scopes($httpd, $api);
+    test_limited($httpd, $api, $db);
     test_hostile($httpd, $api);
     test_cache($httpd, $api);
     test_log($httpd, $api);
