@@ -124,6 +124,22 @@ sub problem_is {
     return;
 }
 
+# One that is under way is stopped like any job, and not begun again.
+sub stopped {
+    my ($admin, $pid) = @_;
+    my ($place, $job, $answer);
+    for (1 .. 2) {    # the first one may just have ended
+        $place = asked_for($admin, $pid);
+        ($job) = map { "/admin/batch_jobs/$_" } $place =~ /(\d+)$/;
+        $answer = $admin->request('DELETE', $job);
+        last if $answer->{status} != 409;
+    }
+    like($answer->{status}, qr/^20[02]$/, 'a test is stopped') or diag $answer->{content};
+    is(ended($admin, $place)->{status}, 'STOPPED', '... and ends');
+    problem_is($admin->post("$job/restart", undef), 409, 'not-an-exchange', '... and is not begun again');
+    return;
+}
+
 sub refusals {
     my ($admin, $portal, $pid, $test) = @_;
     my ($id) = $test =~ /(\d+)$/;
@@ -173,6 +189,7 @@ each_database('tests of definitions', sub {
     is(scalar(grep { $_->{path} =~ /elsewhere/ } @asked), 0, 'no redirect was followed');
     is(run_sql($db, "SELECT COUNT(*) FROM p2p_audit WHERE action = 'test' AND status = 202 AND object = 'oidc_server/$pid{a}'"), 2, 'the audit has them');
     verdict_is('slow', ended($admin, $test{slow})) if $db->{driver} eq 'sqlite3';
+    stopped($admin, $pid{slow});
     unlike($httpd->log_text, qr/SECRET/, 'no secret in the log');
     $httpd->stop;
 });
