@@ -24,6 +24,7 @@ typedef struct peer_t {
     char hash[65]; /* of its URL; "": a free place */
     p2p_breaker_t breaker;
     apr_time_t used, complained; /* monotonic */
+    char complaint[96];
 } peer_t;
 
 /* A child's; all of it under the lock. */
@@ -88,8 +89,19 @@ static CURL *begin(p2p_introspector_t *all, const char *hash)
     return easy;
 }
 
-/* Gives the handle back. Returns whether the log is to be told: of what goes wrong with an endpoint once a minute, and where it is given a
- * rest (*opened). */
+/* Is the log to be told what is wrong? Of the same thing once a minute. */
+static int complains(peer_t *peer, apr_time_t now, const char *wrong)
+{
+    char text[sizeof peer->complaint];
+
+    apr_cpystrn(text, wrong, sizeof text);
+    if (!strcmp(text, peer->complaint) && now - peer->complained < LOG_REST) return 0;
+    memcpy(peer->complaint, text, sizeof text);
+    peer->complained = now;
+    return 1;
+}
+
+/* Gives the handle back. Returns whether the log is to be told; *opened: the endpoint is given a rest. */
 static int end(p2p_introspector_t *all, const char *hash, CURL *easy, const p2p_introspect_call_t *call, int *opened)
 {
     apr_time_t now = all->clock.monotonic(all->clock.baton);
@@ -100,9 +112,7 @@ static int end(p2p_introspector_t *all, const char *hash, CURL *easy, const p2p_
     all->idle[all->idle_count++] = easy;
     peer = peer_of(all, hash);
     *opened = p2p_breaker_told(&peer->breaker, now, !call->answer && !call->refused);
-    tell = call->wrong && (*opened || !peer->complained || now - peer->complained >= LOG_REST);
-    if (tell) peer->complained = now;
-    if (call->answer) peer->complained = 0;
+    tell = call->wrong && (complains(peer, now, call->wrong) || *opened);
     apr_thread_mutex_unlock(all->lock);
     return tell;
 }
