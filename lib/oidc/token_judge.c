@@ -100,13 +100,19 @@ static p2p_error_t *judge_times(apr_pool_t *p, json_object *all, apr_time_t now,
     return NULL;
 }
 
+/* As the endpoint of RFC 7662 has to call an access token, and as some call it. */
+static int is_bearer_type(const char *type)
+{
+    return !*type || !apr_cstr_casecmp(type, "Bearer") || !apr_cstr_casecmp(type, "access_token");
+}
+
 /* A token that opens only together with a proof of its holder's key (RFC 7800, 8705, 9449) must not open without. */
-static p2p_error_t *judge_kind(apr_pool_t *p, json_object *all)
+static p2p_error_t *judge_kind(apr_pool_t *p, json_object *all, int introspected)
 {
     const char *type;
 
     if (member(all, "cnf")) return p2p_token_malformed(p, "is bound to a key of its holder (cnf), which is not checked here");
-    if (!name_of(all, "token_type", &type) || (*type && apr_cstr_casecmp(type, "Bearer")))
+    if (introspected && (!name_of(all, "token_type", &type) || !is_bearer_type(type)))
         return p2p_token_malformed(p, "is no bearer token by its token_type");
     return NULL;
 }
@@ -166,7 +172,7 @@ p2p_error_t *p2p_token_judge(apr_pool_t *p, json_object *all, int introspected, 
     P2P_TRY(judge_issuer(p, all, introspected, rules));
     P2P_TRY(judge_audience(p, all, rules));
     P2P_TRY(judge_times(p, all, rules->now, &claims->expires));
-    P2P_TRY(judge_kind(p, all));
+    P2P_TRY(judge_kind(p, all, introspected));
     return read_claims(p, all, claims);
 }
 

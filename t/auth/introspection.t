@@ -153,7 +153,8 @@ sub test_flood {
 sub test_endpoint {
     my ($db) = @_;
     my $httpd = start($db, $endpoint->origin . '/ask?a=b');
-    $httpd->expect_log(qr/the introspection endpoint http:\/\/127\.0\.0\.1:\d+\/ask (?:answered|cannot be asked|refuses)/);
+    $httpd->expect_log(qr/the introspection endpoint http:\/\/127\.0\.0\.1:\d+\/ask (?:answered|cannot be asked|refuses)/,
+        qr/AH00484: server reached MaxRequestWorkers/);
     test_bad_answers($httpd);
     test_question($httpd);
     test_refused($httpd);

@@ -228,7 +228,9 @@ static void introspection(void **state)
     assert_string_equal(introspected(ACTIVE(",\"iss\":\"" ISSUER "/\"")), "good");
     assert_string_equal(introspected(ACTIVE(",\"iss\":\"https://other.example\"")), "token-wrong-issuer");
     assert_string_equal(introspected(ACTIVE(",\"token_type\":\"bearer\"")), "good");
+    assert_string_equal(introspected(ACTIVE(",\"token_type\":\"access_token\"")), "good");
     assert_string_equal(introspected(ACTIVE(",\"token_type\":\"DPoP\"")), "token-malformed");
+    assert_string_equal(judged(ACTIVE(",\"iss\":\"" ISSUER "\",\"token_type\":\"access\"")), "good"); /* a claim of some signed tokens */
     assert_string_equal(introspected(ACTIVE(",\"token_type\":\"refresh_token\"")), "token-malformed");
     assert_string_equal(introspected("{\"active\":true,\"aud\":\"p2p\"" REST), "token-malformed");
     assert_string_equal(introspected("{\"active\":true,\"exp\":1790000300" REST), "token-wrong-audience");
