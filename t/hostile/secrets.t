@@ -1,12 +1,14 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 # Tokens, secrets, members' ids and what their records hold: at the chattiest log level, whatever goes wrong, none of it is in a log, a process list, an
-# environment, the spool, an answer (but for what a report says of a resource that was refused) or, unsealed, in the database, its files and its log.
+# environment, the spool, an answer (but for what a report says of a resource that was refused) or, unsealed, in the database, its files and its log, nor in
+# another file of the installation than those that have to hold it. Definitions are administered meanwhile, and in the end the sealing key is changed.
 # SQLite has a target with a bearer token, PostgreSQL one whose token endpoint wants a secret.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use File::Temp qw(tempdir);
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use P2P::Compare;
@@ -105,6 +107,7 @@ my %CASES = (
 sub answer {
     my ($r) = @_;
     return answer_as_target($r) if $r->{port} == $r->{server}{ports}[1];
+    return refuses(500)->($r) if $r->{path} =~ m{^/(?:introspect|\.well-known)};
     my ($name, $rest) = $r->{path} =~ m{^/([a-z0-9-]+)/(.*)$} or return $r->reply(404, echo($r));
     my $case = $CASES{$name};
     return ($case->{metadata} // says('{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}'))->($r) if $rest eq 'fhir/metadata';
@@ -266,6 +269,82 @@ sub test_jobs {
     return \%orders;
 }
 
+# Definitions through the administration API: as they should be, with faults in every member that is secret, and tried against a payer that repeats all
+# that it is asked. Who may not do so shows a token, which its issuer is asked about.
+sub test_administration {
+    my ($x) = @_;
+    my ($AT, $kid) = ('/admin/oidc_servers', '"kty":"EC","crv":"P-256","x":"YAeTl-zY4qoejhEayycL2kdYzl8np-CCAgI49OCziJY","y":"9E2uwTWP_0UfqDmBsj4exxVvT4T4AWHDA5ByqQq4dF8","kid":"' . $WORD . '"');
+    my $admin = P2P::Api->new($x->{httpd}->url, 'admin', "$WORD-admin");
+    my $ok = sub {
+        my ($status, $answer, $name) = @_;
+        like($answer->{status}, $status, "administration: $name") or diag $answer->{content};
+        ok_clean($answer->{content} . join(' ', map { ref $_ ? @$_ : $_ } values %{ $answer->{headers} }), 'the answer');
+        return $answer->{json};
+    };
+    my %all = (name => 'administered', issuer => 'https://administered.example', fhirEndpoint => $server->origin . '/metadata-500/fhir', tokenEndpoint => $server->origin . '/token-400/token',
+        clientId => 'c', clientSecret => "$WORD-client-administered", keyText => "{$kid}");
+    my $made = $ok->(qr/^201/, $admin->post($AT, \%all), 'a definition');
+    my $path = "$AT/$made->{pid}";
+    $ok->(qr/^200/, $admin->request('PUT', $path, content => { %all, clientSecret => "$WORD-client-other" }), 'replaced');
+    $ok->(qr/^200/, $admin->request('PATCH', $path, content => { clientSecret => "$WORD-client-third", keyText => qq({"keys":[{$kid}]}) }), 'changed');
+    $ok->(qr/^422/, $admin->request('PATCH', $path, content => $_), 'a change that is wrong')
+        for { clientSecret => ["$WORD"] }, { clientSecret => "$WORD\n" }, { keyText => $WORD }, { keyText => qq({$kid,"d":"$WORD"}) }, { issuer => "https://$WORD:$WORD\@x.example" }, { keyFile => "../$WORD" };
+    $ok->(qr/^409/, $admin->post($AT, \%all), 'the same issuer again');
+    $ok->(qr/^400/, $admin->post($AT, qq({"clientSecret":"$WORD)), 'a body that is cut short');
+    $ok->(qr/^404/, $admin->post("$AT/$x->{pid}{completes}/unbind", { sourcePatientId => "$WORD-patient-nobody" }), 'a member who is not bound');
+    $ok->(qr/^204/, $admin->post("$AT/$x->{pid}{'page-outcome'}/unbind", { sourcePatientId => "$WORD-patient-page-outcome" }), 'a member is unbound');
+    my $trial = $admin->post("$path/test");
+    $ok->(qr/^202/, $trial, 'the definition is tried');
+    my $result = $x->{httpd}->wait_for(sub { my $now = $admin->get($trial->{headers}{location}); return ($now->{json}{status} // '') !~ /^START/ && $now }, 60 * $SLOW) // {};
+    is($result->{json}{status}, 'COMPLETED', '... by the runner');
+    $ok->(qr/^200/, $result, '... with verdicts');
+    $ok->(qr/^200/, $admin->get($_), $_) for $AT, $path, '/admin/audit';
+    my $audit = $admin->get('/admin/audit')->{content};
+    like($audit, qr{"oidc_server/$made->{pid}"}, 'the audit has it');
+    my $other = $x->{api}->get('/admin/batch_jobs', Authorization => "Bearer $WORD-opaque");
+    $ok->(qr/^503/, $other, 'a token whose issuer does not answer as it should');
+    return;
+}
+
+# For administrators passwords, and in one place a token.
+sub administration_lines {
+    chmod 0755, my $dir = tempdir('p2p-passwords-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    my $passwords = P2P::Httpd::write_file("$dir/htpasswd", 'admin:' . crypt("$WORD-admin", '$6$saltsalt') . "\n");
+    return ('<Location /admin/>', 'AuthType Basic', 'AuthName p2p', 'AuthBasicProvider file', "AuthUserFile $passwords", 'Require valid-user', '</Location>',
+        '<Location /admin/batch_jobs>', 'AuthType Bearer', 'AuthName p2p', 'Require p2p-role administrator', '</Location>');
+}
+
+sub trusted_issuer {
+    my $client = P2P::Httpd::write_file("$server->{dir}/introspection", encode_json({ clientId => 'p2p', clientSecret => "$WORD-introspection-secret" }), 0600);
+    return $server->origin . ' introspection=' . $server->origin . "/introspect client=$client audience=p2p administration=admin";
+}
+
+# With another key all is as sealed as before.
+sub test_reseal {
+    my ($x) = @_;
+    my ($id) = P2P::Httpd::read_file($x->{httpd}{key_file}) =~ /^p2p-key (\w+)/;
+    my $new = P2P::Httpd::write_file("$x->{httpd}{dir}/new.key", P2P::Httpd::new_key(), 0600);
+    $x->{httpd}{directives}{P2PSecretKeyFile} = "$new $x->{httpd}{key_file}";
+    $x->{httpd}->write_config;
+    my $said = $x->{httpd}->run_command('reseal');
+    like($said, qr/^No other key is needed\.$/m, 'all is sealed with another key');
+    ok_clean($said, 'what it says');
+    my $stored = $x->stored;
+    ok_clean($stored, 'the database');
+    is(index($stored, "v1.$id."), -1, '... and nothing of the old key in it') if $x->{db}{server};
+    return;
+}
+
+# All that is left of an installation: but for keys and what was made for httpd and p2p-runner by this test alone.
+sub test_files {
+    my ($x) = @_;
+    unlink map { "$x->{httpd}{dir}/$_" } qw(definitions.json spec.json);
+    my @files = grep { !m{\.key$|/error\.log$} } split /\0/, qx(find '$x->{httpd}{dir}' -type f -print0);
+    cmp_ok(scalar @files, '>', 3, 'files of the installation');
+    is(join("\n", grep { $_ } map { my $there = found(P2P::Httpd::read_file($_)); $there && "$_: $there" } @files), '', '... have nothing planted');
+    return;
+}
+
 # Begun again with tokens that the member authorised anew, with wrong ones, and with a key of the client's.
 sub test_again {
     my ($x, $orders) = @_;
@@ -342,7 +421,8 @@ each_database('secrets', sub {
     my ($db) = @_;
     if ($db->{server}) { $db->{server}->psql($_, 'postgres') for q{ALTER SYSTEM SET log_statement = 'all'}, q{ALTER SYSTEM SET log_parameter_max_length_on_error = -1}, 'SELECT pg_reload_conf()' }
     my $x = P2P::Exchange->new(db => $db, sandbox => $target, sources => [sort keys %CASES],
-        directives => { P2PJobsPerRunner => 100, P2PTargetConnections => 16, P2PMemory => '8M', P2PTargetAuth => target_auth($db), P2PRetryFor => 10, LogLevel => 'trace8', CustomLog => '"access.log" "%t %u \"%r\" %>s %B \"%{Referer}i\" %q"' },
+        directives => { P2PJobsPerRunner => 100, P2PTargetConnections => 16, P2PMemory => '8M', P2PTargetAuth => target_auth($db), P2PRetryFor => 10, P2PTrustIssuer => trusted_issuer(), LogLevel => 'trace8', CustomLog => '"access.log" "%t %u \"%r\" %>s %B \"%{Referer}i\" %q"' },
+        httpd => { vhost => [administration_lines()] },
         definitions => { map { $_ => { fhirEndpoint => $server->origin . "/$_/fhir", tokenEndpoint => $server->origin . "/$_/token", clientSecret => "$WORD-client-$_" } } keys %CASES },
     );
     $x->{httpd}->expect_log(qr/./);
@@ -353,6 +433,7 @@ each_database('secrets', sub {
     test_refused($x);
     test_answers($x, $orders);
     test_again($x, $orders);
+    test_administration($x);
     test_client_refused($x) if $db->{server};
     test_killed($x);
     test_processes($x, 'afterwards');
@@ -361,13 +442,15 @@ each_database('secrets', sub {
     cmp_ok(length $stored, '>', 10_000, 'the database was read');
     like($stored, qr/v1\.[0-9a-f]{8}\.[A-Za-z0-9_-]{40}/, '... and has sealed values');
     ok_clean($stored, 'the database');
+    test_reseal($x);
     $x->stop;
     test_server($db);
+    test_files($x);
     my %logs = map { $_ => P2P::Httpd::read_file("$x->{httpd}{dir}/$_") } qw(error.log access.log stdout.log);
     like($logs{'error.log'}, qr/trace8/, 'the log is at its chattiest');
     like($logs{'access.log'}, qr{POST /api/}, 'the access log has the requests');
-    # From trace4 on httpd's own http module writes each request's fields down: the portal's token stands there, and there alone.
-    is($logs{'error.log'} =~ s/^\S+ .*\[http:trace4\] .* Authorization: Bearer $WORD-portal$//mg ? 1 : 0, 1, "httpd's own words");
+    # From trace4 on httpd's own http module writes each request's fields down: credentials stand there, and there alone.
+    is($logs{'error.log'} =~ s/^\S+ .*\[http:trace4\] .* Authorization: (?:Bearer $WORD-(?:portal|opaque)|Basic \S+)$//mg ? 1 : 0, 1, "httpd's own words");
     ok_clean($logs{$_}, $_) for sort keys %logs;
     is(found($logs{'error.log'} . $logs{'access.log'} . $stored) =~ /p2p-key/ ? 1 : 0, 0, 'nor the sealing key');
 });
