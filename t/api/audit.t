@@ -106,6 +106,7 @@ sub test_administration {
     leaves($db, $api->('other')->request(DELETE => "$JOBS/$job"), 404, "other portal 127.0.0.1 stop batch_job/$job 404 no-such-job");
     leaves($db, $admin->request(DELETE => "/admin/batch_jobs/$job"), 200, "admin administrator 127.0.0.1 stop batch_job/$job 200 ");
     leaves($db, $admin->post("$JOBS/$job/restart"), 202, "admin administrator 127.0.0.1 restart batch_job/$job 202 ");
+    leaves($db, $admin->request(DELETE => "$JOBS/$job", headers => { Origin => 'https://evil.example' }), 403, "admin administrator 127.0.0.1 stop batch_job/$job 403 cross-origin");
     my $at = '/admin/oidc_servers';
     my %new = (%$SERVER, name => 'B', issuer => 'https://b.example', clientSecret => 'planted-other', notes => 'planted-notes');
     leaves($db, $admin->post($at, \%new), 201, 'admin administrator 127.0.0.1 create oidc_server/2 201 ');
@@ -190,6 +191,21 @@ sub test_reading {
     return;
 }
 
+# What is refused before its route is called is noted when the answer is out.
+sub test_limited {
+    my ($db) = @_;
+    my $httpd = P2P::Httpd->new(db => $db, users => \%PASSWORD, key => P2P::Httpd::read_file($db->{key_file}), directives => { P2PRateLimit => 1 });
+    $httpd->start;
+    my $portal = P2P::Api->new($httpd->url, 'portal', $PASSWORD{portal});
+    rows($db);
+    my $refused = $httpd->wait_for(sub { my $answer = $portal->post("$JOBS/9999/restart"); $answer->{status} == 429 ? $answer : undef });
+    ok($refused, 'a client that calls too often');
+    my $row = 'portal portal 127.0.0.1 restart batch_job/9999 429 too-many-requests';
+    ok($httpd->wait_for(sub { grep { $_ eq $row } @{ rows($db) } }), '... is in the audit');
+    $httpd->stop;
+    return;
+}
+
 # Nothing of what callers sent, but their names, and no member.
 sub test_contents {
     my ($db) = @_;
@@ -268,8 +284,9 @@ each_database('audit' => sub {
     test_together($db, $api, $httpd);
     test_administration($db, $api);
     test_many($db, $api, $httpd);
-    test_contents($db);
     test_reading($db, $api);
+    test_limited($db);
+    test_contents($db);
     test_grants($db, $api) if $db->{server};
     test_retention($db, $httpd);
     $httpd->stop;

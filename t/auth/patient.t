@@ -94,14 +94,27 @@ sub test_administrator {
     return;
 }
 
+# What httpd's own Require refuses to somebody who is known is in the audit as well, when the answer is out.
+sub test_require {
+    my ($httpd, $db) = @_;
+    $httpd->expect_log(qr/AH01631/);
+    my $answer = caller_with($httpd)->request(DELETE => '/admin/batch_jobs/1');
+    problem($answer, 403, 'insufficient-scope', 'a portal that would administer');
+    my $found = "SELECT COUNT(*) FROM p2p_audit WHERE client = 'the-portal\@$ISSUER' AND role = 'portal' AND action = 'stop' AND object = 'batch_job/1' AND status = 403";
+    ok($httpd->wait_for(sub { run_sql($db, $found) == 1 }), '... is in the audit') or diag run_sql($db, 'SELECT * FROM p2p_audit');
+    return;
+}
+
 each_database('one member' => sub {
     my ($db) = @_;
     my @main = ("P2PTrustIssuer $ISSUER keys=$keys audience=p2p portal=portal administration=administration");
-    my @auth = ('<LocationMatch "^/(api|admin)">', 'AuthType Bearer', 'AuthName p2p', 'Require p2p-role portal', '</LocationMatch>');
+    my @auth = ('<LocationMatch "^/(api|admin)">', 'AuthType Bearer', 'AuthName p2p', 'Require p2p-role portal', '</LocationMatch>',
+        '<LocationMatch "^/admin">', 'Require p2p-role administrator', 'AuthzSendForbiddenOnFailure On', '</LocationMatch>');
     my $httpd = P2P::Httpd->new(db => $db, main => \@main, vhost => \@auth);
     $httpd->prepare(\@DEFINITION)->start;
     test_portal($httpd, $db);
     test_administrator($httpd);
+    test_require($httpd, $db);
     my $hashes = run_sql($db, 'SELECT patient_hash FROM p2p_job ORDER BY id');
     like($hashes, qr/^[0-9a-f]{64}\n[0-9a-f]{64}\n[0-9a-f]{64}$/, 'the database has no member in the clear');
     unlike(run_sql($db, 'SELECT * FROM p2p_audit'), qr/\bone\b|\btwo\b/, '... nor has the audit');
