@@ -93,13 +93,20 @@ static void challenge(request_rec *r, const char *error, const char *sentence, c
     apr_table_setn(r->err_headers_out, PROXYREQ_PROXY == r->proxyreq ? "Proxy-Authenticate" : "WWW-Authenticate", text);
 }
 
-static int refuse_malformed(request_rec *r)
+static int refuse_two(request_rec *r)
 {
     static const char sentence[] = "The Authorization header must be one, with one bearer token.";
 
     log_refusal(r, "invalid-request", NULL);
     challenge(r, "invalid_request", sentence, NULL);
     return p2p_problem(r, HTTP_BAD_REQUEST, "invalid-request", sentence);
+}
+
+static int refuse_token(request_rec *r, const char *code, const p2p_trust_t *trust, const char *sentence)
+{
+    log_refusal(r, code, trust);
+    challenge(r, "invalid_token", sentence, NULL);
+    return p2p_problem(r, HTTP_UNAUTHORIZED, "invalid-token", sentence);
 }
 
 /* RFC 6750 section 2.1: b64token. */
@@ -113,7 +120,8 @@ static int is_token(const char *text)
     return !*at;
 }
 
-/* OK with the token; or HTTP_UNAUTHORIZED where there is none of our kind. httpd has made one line, with a comma, of two headers. */
+/* OK with what stands for a token, or HTTP_UNAUTHORIZED where there is nothing of our kind. httpd has made one line, with a comma, of two
+ * headers: HTTP_BAD_REQUEST. */
 static int read_token(request_rec *r, const char **token)
 {
     const char *header = apr_table_get(r->headers_in, "Authorization");
@@ -128,7 +136,7 @@ static int read_token(request_rec *r, const char **token)
     text = apr_pstrdup(r->pool, header);
     for (apr_size_t len = strlen(text); len && (text[len - 1] == ' ' || text[len - 1] == '\t'); len--) text[len - 1] = '\0';
     *token = text;
-    return is_token(text) ? OK : HTTP_BAD_REQUEST;
+    return strchr(text, ',') ? HTTP_BAD_REQUEST : OK;
 }
 
 static const p2p_trust_t *trust_of(request_rec *r, int number)
@@ -168,18 +176,15 @@ static int authenticate(request_rec *r)
     if (!is_bearer(r, ap_auth_type(r))) return DECLINED;
     r->ap_auth_type = (char *)SCHEME;
     answer = read_token(r, &token);
-    if (answer == HTTP_BAD_REQUEST) return refuse_malformed(r);
+    if (answer == HTTP_BAD_REQUEST) return refuse_two(r);
     if (answer != OK) {
         challenge(r, NULL, NULL, NULL);
         return answer;
     }
+    if (!is_token(token)) return refuse_token(r, "token-characters", NULL, "The token is empty or has a character that no token has. Send it whole.");
     error = p2p_verdict(r, token, &verdict);
     if (error) return try_later(r, error);
-    if (verdict.refusal) {
-        log_refusal(r, verdict.refusal, trust_of(r, verdict.trust));
-        challenge(r, "invalid_token", verdict.sentence, NULL);
-        return p2p_problem(r, HTTP_UNAUTHORIZED, "invalid-token", verdict.sentence);
-    }
+    if (verdict.refusal) return refuse_token(r, verdict.refusal, trust_of(r, verdict.trust), verdict.sentence);
     let_in(r, &verdict);
     return OK;
 }
@@ -213,9 +218,20 @@ static int note_failure(request_rec *r, const char *type)
     return OK;
 }
 
+/* A header field longer than LimitRequestFieldSize ends the request before anybody is asked who calls: whatever field it was, no token came. */
+static int is_cut(const request_rec *r)
+{
+    const char *notes = apr_table_get(r->notes, "error-notes");
+
+    return r->status == HTTP_BAD_REQUEST && p2p_config(r->server)->spec.trusts->nelts && notes && strstr(notes, "header field exceeds");
+}
+
 static void complete_refusal(request_rec *r)
 {
     const p2p_bearer_t *bearer = p2p_dir(r)->enabled ? p2p_state(r)->bearer : NULL;
+
+    if (p2p_dir(r)->enabled && is_cut(r))
+        r->status = refuse_token(r, "token-too-long", NULL, "A header field is longer than this server takes; a token may have up to 16 KiB.");
 
     if (r->status == HTTP_FORBIDDEN && bearer && bearer->lacks) p2p_auth_lacks(r, bearer->lacks);
 }

@@ -164,14 +164,24 @@ sub test_forms {
     is($form->{status}, 401, 'not in a form');
     is($api->get('/api/oidc_servers', Authorization => "Basic $good")->{status}, 401, 'not as Basic');
     is($api->get('/api/oidc_servers', Authorization => "Bearers $good")->{status}, 401, 'another scheme');
-    for my $header ('Bearer', 'Bearer ', "Bearer $good, Bearer $good", "Bearer $good $good", "Bearer \"$good\"", "Bearer $good;", "Bearer ====") {
+    for my $header ('Bearer', 'Bearer ', "Bearer $good $good", "Bearer \"$good\"", "Bearer $good;", "Bearer ====") {
         my $answer = $api->get('/api/oidc_servers', Authorization => $header);
-        is($answer->{status}, 400, 'malformed: ' . substr($header, 0, 20)) or diag $header;
-        like($answer->{headers}{'www-authenticate'} // '', qr/$CHALLENGE, error="invalid_request"/, '... invalid_request');
-        is($answer->{json}{code}, 'invalid-request', '... a problem document');
+        is($answer->{status}, 401, 'no token: ' . substr($header, 0, 20)) or diag $header;
+        like($answer->{headers}{'www-authenticate'} // '', qr/$CHALLENGE, error="invalid_token"/, '... invalid_token');
+        is($answer->{json}{code}, 'invalid-token', '... a problem document');
     }
+    my $two = $api->get('/api/oidc_servers', Authorization => "Bearer $good, Bearer $good");
+    is($two->{status}, 400, 'two tokens: 400');
+    like($two->{headers}{'www-authenticate'} // '', qr/$CHALLENGE, error="invalid_request"/, '... invalid_request');
+    is($two->{json}{code}, 'invalid-request', '... a problem document');
     my $raw = $api->raw("GET /api/oidc_servers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $good\r\nAuthorization: Bearer $good\r\nConnection: close\r\n\r\n");
     like($raw, qr{^HTTP/1\.1 400 }, 'two headers: 400');
+    my $odd = $api->raw("GET /api/oidc_servers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $good\xE4\r\nConnection: close\r\n\r\n");
+    like($odd, qr{^HTTP/1\.1 401 .*^WWW-Authenticate: Bearer realm="[^\n]+error="invalid_token"}ms, 'a byte that no token has: 401');
+    my $cut = $api->get('/api/oidc_servers', Authorization => 'Bearer ' . 'A' x 70_000);
+    is($cut->{status}, 401, 'longer than httpd takes: 401');
+    like($cut->{headers}{'www-authenticate'} // '', qr/^Bearer realm="[^"]+", error="invalid_token"/, '... invalid_token');
+    is($cut->{json}{code}, 'invalid-token', '... a problem document');
     return;
 }
 

@@ -116,6 +116,12 @@ sub test_bearer {
     walk('bearer tokens', 'no role', $nobody->with_token(token('p2p.other')));
     walk('bearer tokens', 'portal', $nobody->with_token(token('p2p.portal')));
     walk('bearer tokens', 'administrator', $nobody->with_token(token('p2p.administration')));
+    is($nobody->with_token(token('p2p.portal', claims => { more => 'x' x 9_000 }))->get('/api/oidc_servers')->{status}, 200, 'a token of 12 KB opens');
+    for my $kilobytes (17, 25, 100) {
+        my $long = $nobody->with_token('A' x ($kilobytes * 1000))->get('/api/oidc_servers');
+        is("$long->{status} " . ($long->{headers}{'www-authenticate'} // ''), '401 ' . ($long->{headers}{'www-authenticate'} // 'nothing'), "one of $kilobytes KB: 401");
+        like($long->{headers}{'www-authenticate'} // '', qr/^Bearer .*error="invalid_token"/, '... that tells what to do');
+    }
     walk('a password in place of a token', 'wrong', $nobody->with_password('admin', 'the administrator'));
     test_other_methods('bearer tokens', $nobody);
     $httpd->stop;
