@@ -3,7 +3,6 @@
 #include "audit.h"
 
 #include <http_log.h>
-#include <apr_siphash.h>
 #include <apr_strings.h>
 
 #include "base/clock.h"
@@ -47,7 +46,7 @@ static int may_note(request_rec *r, const char *client, int *say)
 
     *say = 1;
     if (!shared) return 0;
-    caller = apr_siphash24(client, strlen(client), shared->hash_key);
+    caller = p2p_shared_hash(shared, client);
     if (take(shared->refusals, P2P_SHARED_REFUSALS, caller, P2P_AUDIT_REFUSALS, P2P_AUDIT_REFUSAL_EVERY)) return 1;
     *say = take(shared->unnoted, P2P_SHARED_UNNOTED, caller, 2, UNNOTED_EVERY);
     return 0;

@@ -7,6 +7,7 @@
 #include <apr_thread_mutex.h>
 
 #include "base/clock.h"
+#include "mod_p2p.h"
 #include "shared.h"
 
 APLOG_USE_MODULE(p2p);
@@ -26,18 +27,18 @@ typedef struct slot_t {
     apr_size_t len, room;
 } slot_t;
 
-static struct {
-    apr_thread_mutex_t *mutex; /* NULL: nothing is kept */
+typedef struct p2p_definition_cache_t {
+    apr_thread_mutex_t *mutex;
     slot_t slots[SLOTS];
-} cache;
+} p2p_definition_cache_t;
 
 void p2p_definition_cache_child(apr_pool_t *p, server_rec *s)
 {
-    apr_status_t rv = apr_thread_mutex_create(&cache.mutex, APR_THREAD_MUTEX_DEFAULT, p);
+    p2p_definition_cache_t *cache = apr_pcalloc(p, sizeof *cache);
+    apr_status_t rv = apr_thread_mutex_create(&cache->mutex, APR_THREAD_MUTEX_DEFAULT, p);
 
-    if (!rv) return;
-    cache.mutex = NULL;
-    ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "no mutex: definitions are read from the database each time");
+    if (!rv) p2p_config(s)->definition_cache = cache;
+    else ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "no mutex: definitions are read from the database each time");
 }
 
 /* All whose document has ended would ask the database at the same time. */
@@ -60,15 +61,16 @@ static int copy_out(apr_pool_t *p, slot_t *slot, apr_int64_t pid, p2p_definition
 
 int p2p_definition_cache_get(request_rec *r, apr_int64_t pid, p2p_definition_doc_t *doc)
 {
+    p2p_definition_cache_t *cache = p2p_config(r->server)->definition_cache;
     p2p_clock_t clock = p2p_clock_system();
     int found;
 
     doc->generation = p2p_shared_generation(r->server);
     doc->asked = clock.monotonic(clock.baton);
-    if (!cache.mutex || !doc->generation) return 0;
-    apr_thread_mutex_lock(cache.mutex);
-    found = copy_out(r->pool, &cache.slots[pid % SLOTS], pid, doc);
-    apr_thread_mutex_unlock(cache.mutex);
+    if (!cache || !doc->generation) return 0;
+    apr_thread_mutex_lock(cache->mutex);
+    found = copy_out(r->pool, &cache->slots[pid % SLOTS], pid, doc);
+    apr_thread_mutex_unlock(cache->mutex);
     return found;
 }
 
@@ -90,15 +92,17 @@ static void copy_in(slot_t *slot, const p2p_definition_doc_t *doc)
     apr_cpystrn(slot->etag, doc->etag, sizeof slot->etag);
 }
 
-void p2p_definition_cache_put(apr_int64_t pid, const p2p_definition_doc_t *doc)
+void p2p_definition_cache_put(request_rec *r, apr_int64_t pid, const p2p_definition_doc_t *doc)
 {
-    slot_t *slot = &cache.slots[pid % SLOTS];
+    p2p_definition_cache_t *cache = p2p_config(r->server)->definition_cache;
+    slot_t *slot;
 
-    if (!cache.mutex || !doc->generation || !doc->len || doc->len > DOC_MAX || strlen(doc->etag) >= ETAG_MAX) return;
-    apr_thread_mutex_lock(cache.mutex);
+    if (!cache || !doc->generation || !doc->len || doc->len > DOC_MAX || strlen(doc->etag) >= ETAG_MAX) return;
+    slot = &cache->slots[pid % SLOTS];
+    apr_thread_mutex_lock(cache->mutex);
     slot->pid = pid;
     slot->generation = doc->generation;
     slot->asked = doc->asked;
     copy_in(slot, doc);
-    apr_thread_mutex_unlock(cache.mutex);
+    apr_thread_mutex_unlock(cache->mutex);
 }

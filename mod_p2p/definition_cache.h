@@ -16,12 +16,12 @@ typedef struct p2p_definition_doc_t {
     apr_time_t asked;
 } p2p_definition_doc_t;
 
-/* Sets *doc, in r->pool, and returns 1 where it is kept, was read less than P2P_DEFINITION_KEPT ago, and no definition was changed by this httpd since.
- * Else notes in *doc when it was asked for, for p2p_definition_cache_put. */
+/* Sets *doc, in r->pool, and returns 1 where it is kept, was read less than P2P_DEFINITION_KEPT ago, and no definition was changed by this
+ * httpd since. Else notes in *doc when it was asked for, for p2p_definition_cache_put. */
 int p2p_definition_cache_get(request_rec *r, apr_int64_t pid, p2p_definition_doc_t *doc);
 
 /* Keeps what was read after p2p_definition_cache_get did not find it. */
-void p2p_definition_cache_put(apr_int64_t pid, const p2p_definition_doc_t *doc);
+void p2p_definition_cache_put(request_rec *r, apr_int64_t pid, const p2p_definition_doc_t *doc);
 
 /* child_init hook. */
 void p2p_definition_cache_child(apr_pool_t *p, server_rec *s);

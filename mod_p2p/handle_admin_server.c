@@ -42,8 +42,13 @@ static const char *take(request_rec *r, const apr_table_t *query, const char *na
     const char *value = apr_table_get(query, name);
 
     if (!value || !*value) return "";
-    list->query = apr_pstrcat(r->pool, list->query, name, "=", p2p_uri_encode(r->pool, value), "&", NULL);
+    list->query = apr_pstrcat(r->pool, list->query, p2p_query_pair(r->pool, name, value), NULL);
     return value;
+}
+
+static const char *scope_of(request_rec *r, const list_t *list)
+{
+    return apr_pstrcat(r->pool, "servers ", list->query, NULL);
 }
 
 static int read_query(request_rec *r, list_t *list)
@@ -63,7 +68,7 @@ static int read_query(request_rec *r, list_t *list)
         return p2p_problem(r, HTTP_BAD_REQUEST, "bad-query", "archived must be true or false.");
     list->filter.archived = !strcmp(archived, "true");
     page = apr_table_get(query, "page");
-    return page ? p2p_cursor_read(r, apr_pstrcat(r->pool, "servers ", list->query, NULL), page, &list->after, 1) : OK;
+    return page ? p2p_cursor_read(r, scope_of(r, list), page, &list->after, 1) : OK;
 }
 
 static const p2p_oidc_server_t *server_at(const list_t *list, int i)
@@ -74,9 +79,7 @@ static const p2p_oidc_server_t *server_at(const list_t *list, int i)
 static const char *next_of(request_rec *r, const list_t *list)
 {
     if (list->servers->nelts <= PAGE_SERVERS) return NULL;
-    return apr_pstrcat(r->pool, r->uri, "?", list->query, "page=",
-                       p2p_cursor_print(r, apr_pstrcat(r->pool, "servers ", list->query, NULL),
-                                        &server_at(list, PAGE_SERVERS - 1)->pid, 1), NULL);
+    return p2p_cursor_link(r, list->query, scope_of(r, list), &server_at(list, PAGE_SERVERS - 1)->pid, 1);
 }
 
 int p2p_handle_admin_servers(request_rec *r, const p2p_match_t *match)

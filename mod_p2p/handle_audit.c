@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The audit, as administrators read it. */
-#include <apr_escape.h>
 #include <apr_strings.h>
 
 #include "base/clock.h"
@@ -27,15 +26,10 @@ static p2p_error_t *read_list(p2p_db_t *db, request_rec *r, void *baton)
     return p2p_audit_list(db, r->pool, list->object, list->client, list->before, PAGE_ROWS + 1, &list->rows);
 }
 
-static const char *pair(request_rec *r, const char *name, const char *value)
-{
-    return value ? apr_pstrcat(r->pool, name, "=", apr_pescape_urlencoded(r->pool, value), "&", NULL) : "";
-}
-
 /* The query without its page; with that it is also what a cursor is good for. */
 static const char *query_of(request_rec *r, const list_t *list)
 {
-    return apr_pstrcat(r->pool, pair(r, "object", list->object), pair(r, "client", list->client), NULL);
+    return apr_pstrcat(r->pool, p2p_query_pair(r->pool, "object", list->object), p2p_query_pair(r->pool, "client", list->client), NULL);
 }
 
 static const char *scope_of(request_rec *r, const list_t *list)
@@ -51,8 +45,7 @@ static const p2p_audit_row_t *row_at(const list_t *list, int i)
 static const char *next_of(request_rec *r, const list_t *list)
 {
     if (list->rows->nelts <= PAGE_ROWS) return NULL;
-    return apr_pstrcat(r->pool, r->uri, "?", query_of(r, list), "page=",
-                       p2p_cursor_print(r, scope_of(r, list), &row_at(list, PAGE_ROWS - 1)->id, 1), NULL);
+    return p2p_cursor_link(r, query_of(r, list), scope_of(r, list), &row_at(list, PAGE_ROWS - 1)->id, 1);
 }
 
 static json_object *row_json(request_rec *r, const p2p_audit_row_t *row)

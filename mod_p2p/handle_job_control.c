@@ -88,16 +88,13 @@ static const p2p_job_t *job_at(const list_t *list, int i)
     return APR_ARRAY_IDX(list->jobs, i, const p2p_job_t *);
 }
 
-static const char *pair(request_rec *r, const char *name, const char *value)
-{
-    return value ? apr_pstrcat(r->pool, name, "=", value, "&", NULL) : "";
-}
-
 static const char *next_of(request_rec *r, const list_t *list)
 {
+    const char *query = apr_pstrcat(r->pool, p2p_query_pair(r->pool, "status", list->status),
+                                    p2p_query_pair(r->pool, "server", list->server), NULL);
+
     if (list->jobs->nelts <= PAGE_JOBS) return NULL;
-    return apr_pstrcat(r->pool, r->uri, "?", pair(r, "status", list->status), pair(r, "server", list->server), "page=",
-                       p2p_cursor_print(r, scope_of(r, list), &job_at(list, PAGE_JOBS - 1)->id, 1), NULL);
+    return p2p_cursor_link(r, query, scope_of(r, list), &job_at(list, PAGE_JOBS - 1)->id, 1);
 }
 
 static json_object *job_json(request_rec *r, const list_t *list, int i)

@@ -59,6 +59,6 @@ int p2p_handle_oidc_server(request_rec *r, const p2p_match_t *match)
     }
     doc.text = p2p_json_print(r->pool, p2p_oidc_server_public(r->pool, read.server), &doc.len);
     doc.etag = p2p_etag_version(r->pool, read.server->version);
-    p2p_definition_cache_put(read.pid, &doc);
+    p2p_definition_cache_put(r, read.pid, &doc);
     return p2p_reply_text(r, HTTP_OK, doc.text, doc.len, doc.etag);
 }

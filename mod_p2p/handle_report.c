@@ -195,9 +195,8 @@ static const char *next_of(request_rec *r, const report_t *report)
         at.resource_part = last->part;
         at.resource = last->number;
     }
-    return apr_psprintf(r->pool, "%s?page=%s", r->uri, p2p_cursor_print(r, scope_of(r, report),
-                        (apr_int64_t[POSITION]){ at.request, at.part_request, at.part, at.resource_request, at.resource_part, at.resource },
-                        POSITION));
+    return p2p_cursor_link(r, "", scope_of(r, report), (apr_int64_t[POSITION]){ at.request, at.part_request, at.part,
+                           at.resource_request, at.resource_part, at.resource }, POSITION);
 }
 
 static int read_page(request_rec *r, report_t *report)

@@ -23,7 +23,8 @@ p2p_viewer_t p2p_job_viewer(request_rec *r, const p2p_job_way_t *way)
     };
 }
 
-const char *p2p_job_path(request_rec *r, const p2p_job_way_t *way, const p2p_job_t *job)
+/* The absolute path of a job, as the caller reaches it. */
+static const char *path_of(request_rec *r, const p2p_job_way_t *way, const p2p_job_t *job)
 {
     const char *prefix = p2p_dir(r)->prefix;
 
@@ -52,7 +53,7 @@ int p2p_reply_job(request_rec *r, const p2p_job_way_t *way, int status, const p2
 
 int p2p_reply_queued(request_rec *r, const p2p_job_way_t *way, const p2p_job_t *job)
 {
-    apr_table_setn(r->headers_out, "Location", p2p_job_path(r, way, job));
+    apr_table_setn(r->headers_out, "Location", path_of(r, way, job));
     apr_table_setn(r->headers_out, "Retry-After", "2");
     return p2p_reply_job(r, way, HTTP_ACCEPTED, job);
 }
@@ -74,6 +75,6 @@ p2p_error_t *p2p_job_hide_running(p2p_db_t *db, request_rec *r, const p2p_job_wa
 
 int p2p_refuse_job(request_rec *r, const p2p_job_way_t *way, const p2p_error_t *error, const p2p_job_t *running)
 {
-    if (is_running(error) && running) apr_table_setn(r->err_headers_out, "Location", p2p_job_path(r, way, running));
+    if (is_running(error) && running) apr_table_setn(r->err_headers_out, "Location", path_of(r, way, running));
     return p2p_problem_error(r, error);
 }

@@ -26,9 +26,6 @@ int p2p_job_show_report(request_rec *r, const p2p_job_way_t *way);
 int p2p_job_do_stop(request_rec *r, const p2p_job_way_t *way);
 int p2p_job_do_restart(request_rec *r, const p2p_job_way_t *way);
 
-/* The absolute path of a job, as the caller reaches it. */
-const char *p2p_job_path(request_rec *r, const p2p_job_way_t *way, const p2p_job_t *job);
-
 /* Answers with a job and its ETag; with one that has just been queued: 202, Location and Retry-After. */
 int p2p_reply_job(request_rec *r, const p2p_job_way_t *way, int status, const p2p_job_t *job);
 int p2p_reply_queued(request_rec *r, const p2p_job_way_t *way, const p2p_job_t *job);

@@ -3,7 +3,6 @@
 #include "limit.h"
 
 #include <http_protocol.h>
-#include <apr_siphash.h>
 #include <apr_strings.h>
 
 #include "base/clock.h"
@@ -18,7 +17,7 @@ static apr_uint64_t hash_of(request_rec *r, const p2p_shared_t *shared)
     const char *client = p2p_caller(r)->client;
     const char *who = *client ? apr_pstrcat(r->pool, "client ", client, NULL) : apr_pstrcat(r->pool, "address ", r->useragent_ip, NULL);
 
-    return apr_siphash24(who, strlen(who), shared->hash_key);
+    return p2p_shared_hash(shared, who);
 }
 
 int p2p_limit_check(request_rec *r)

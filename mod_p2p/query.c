@@ -6,6 +6,7 @@
 #include <apr_strings.h>
 
 #include "base/seal.h"
+#include "base/uri.h"
 #include "mod_p2p.h"
 #include "problem.h"
 
@@ -63,7 +64,7 @@ static const char *hash_of(request_rec *r, int key, const char *scope, const cha
     return apr_pstrmemdup(r->pool, hash, HASH_DIGITS);
 }
 
-const char *p2p_cursor_print(request_rec *r, const char *scope, const apr_int64_t *numbers, int count)
+static const char *print_cursor(request_rec *r, const char *scope, const apr_int64_t *numbers, int count)
 {
     const char *text = "";
 
@@ -85,4 +86,14 @@ int p2p_cursor_read(request_rec *r, const char *scope, const char *cursor, apr_i
         if (*text) text++;
     }
     return OK;
+}
+
+const char *p2p_query_pair(apr_pool_t *p, const char *name, const char *value)
+{
+    return value ? apr_pstrcat(p, name, "=", p2p_uri_encode(p, value), "&", NULL) : "";
+}
+
+const char *p2p_cursor_link(request_rec *r, const char *query, const char *scope, const apr_int64_t *numbers, int count)
+{
+    return apr_pstrcat(r->pool, r->uri, "?", query, "page=", print_cursor(r, scope, numbers, count), NULL);
 }

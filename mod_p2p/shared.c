@@ -7,6 +7,7 @@
 #include <http_log.h>
 #include <apr_general.h>
 #include <apr_shm.h>
+#include <apr_siphash.h>
 #include <apr_strings.h>
 
 #include "mod_p2p.h"
@@ -68,4 +69,9 @@ apr_uint64_t p2p_shared_generation(const server_rec *s)
     const p2p_shared_t *shared = p2p_config(s)->shared;
 
     return shared ? __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) : 0;
+}
+
+apr_uint64_t p2p_shared_hash(const p2p_shared_t *shared, const char *text)
+{
+    return apr_siphash24(text, strlen(text), shared->hash_key);
 }

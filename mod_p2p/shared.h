@@ -30,4 +30,7 @@ void p2p_shared_bump(const server_rec *s);
  * shared, and nothing can be kept. */
 apr_uint64_t p2p_shared_generation(const server_rec *s);
 
+/* A keyed hash of a text, the same in all children, which callers cannot foresee. */
+apr_uint64_t p2p_shared_hash(const p2p_shared_t *shared, const char *text);
+
 #endif
