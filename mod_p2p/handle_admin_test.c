@@ -27,9 +27,7 @@ static p2p_error_t *ask(p2p_db_t *db, request_rec *r, void *baton)
     p2p_chore_order_t order = { .kind = P2P_KIND_TEST, .target = p2p_config(r->server)->spec.target, .subject = "",
                                 .client = p2p_caller(r)->client, .server_id = test->server_id };
 
-    P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, test->server_id, &server));
-    if (server->archived)
-        return p2p_error_make(r->pool, P2P_E_NOT_FOUND, "no-such-server", "There is no OIDC server definition of this number.");
+    P2P_TRY(p2p_oidc_server_get_active(db, r->pool, test->server_id, &server));
     p2p_audit_status(r, HTTP_ACCEPTED);
     return p2p_chore_enqueue(db, r->pool, &order, &test->chore, &test->again);
 }

@@ -48,11 +48,7 @@ static p2p_error_t *enqueue(p2p_db_t *db, request_rec *r, void *baton)
     p2p_oidc_server_t *server;
     p2p_job_order_t work = { 0 };
 
-    P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, order->way.server_id, &server));
-    if (server->archived) {
-        return p2p_error_make(r->pool, P2P_E_NOT_FOUND, "no-such-server",
-                              "There is no OIDC server definition of this number.");
-    }
+    P2P_TRY(p2p_oidc_server_get_active(db, r->pool, order->way.server_id, &server));
     p2p_job_order_read(r->pool, order->doc, server, &work, order->errors);
     order->is_others = is_others(r, &work);
     if (order->errors->nelts || order->is_others) return NULL;

@@ -23,7 +23,7 @@ static p2p_error_t *read_one(p2p_db_t *db, request_rec *r, void *baton)
 {
     read_t *read = baton;
 
-    return p2p_oidc_server_get(db, r->pool, NULL, read->pid, &read->server);
+    return p2p_oidc_server_get_active(db, r->pool, read->pid, &read->server);
 }
 
 int p2p_handle_oidc_servers(request_rec *r, const p2p_match_t *match)
@@ -53,10 +53,6 @@ int p2p_handle_oidc_server(request_rec *r, const p2p_match_t *match)
     if (p2p_definition_cache_get(r, read.pid, &doc)) return p2p_reply_text(r, HTTP_OK, doc.text, doc.len, doc.etag);
     error = p2p_dbd_with(r, read_one, &read);
     if (error) return p2p_problem_error(r, error);
-    if (read.server->archived) {
-        return p2p_problem(r, HTTP_NOT_FOUND, "no-such-server",
-                           "There is no OIDC server definition of this number.");
-    }
     doc.text = p2p_json_print(r->pool, p2p_oidc_server_public(r->pool, read.server), &doc.len);
     doc.etag = p2p_etag_version(r->pool, read.server->version);
     p2p_definition_cache_put(r, read.pid, &doc);

@@ -7,6 +7,9 @@
 
 #define P2P_CHORE_ANSWER apr_time_from_sec(15) /* how long it waits for one answer, whole, where nothing else is said */
 
+#define P2P_CHORE_JSON "Accept: application/json" /* what p2p_chore_run_get is told to accept */
+#define P2P_CHORE_KEYS "Accept: application/jwk-set+json, application/json"
+
 /* The first member of what a kind of chore makes. */
 typedef struct p2p_chore_run_t {
     p2p_exchange_context_t *context;

@@ -83,7 +83,9 @@ static int sum_up(apr_pool_t *p, p2p_db_t *db, const p2p_spec_t *spec, const tel
     if (!code) fprintf(telling->out, "No other key is needed.\n");
     else if (only_look) return code;
     else if (code == EX_DATAERR) fprintf(stderr, "p2p-runner: What cannot be opened was left as it is.\n");
-    else fprintf(stderr, "p2p-runner: Somebody still seals with another key: see that key %s is the first at every httpd, and run reseal again.\n", first);
+    else
+        fprintf(stderr, "p2p-runner: Somebody still seals with another key: see that key %s is the first at every httpd, and run reseal again.\n",
+                first);
     return code;
 }
 

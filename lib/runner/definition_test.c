@@ -11,8 +11,6 @@
 #include "store/chore_store.h"
 #include "store/oidc_server_store.h"
 
-#define ACCEPT_JSON "Accept: application/json"
-#define ACCEPT_KEYS "Accept: application/jwk-set+json, application/json"
 #define FORM "Content-Type: application/x-www-form-urlencoded"
 #define TOKEN_BYTES (256 * 1024)
 #define CAPABILITY_BYTES (16 * 1024 * 1024)
@@ -70,7 +68,7 @@ static void try_document(test_t *t)
 {
     t->first.is_smart = !*t->server->auth_well_known;
     t->first.url = t->first.is_smart ? p2p_discovery_of_fhir(t->run.pool, t->server->fhir_endpoint) : t->server->auth_well_known;
-    p2p_chore_run_get(&t->run, t->first.url, ACCEPT_JSON, P2P_DISCOVERY_BYTES, on_document);
+    p2p_chore_run_get(&t->run, t->first.url, P2P_CHORE_JSON, P2P_DISCOVERY_BYTES, on_document);
 }
 
 /* ---- 2. The token endpoint ---- */
@@ -111,7 +109,7 @@ static void ask_for_token(test_t *t)
         return;
     }
     form = p2p_token_form_refresh(p, t->server, t->method, apr_pstrcat(p, "definition-test-", uuid, NULL));
-    APR_ARRAY_PUSH(fields, const char *) = ACCEPT_JSON;
+    APR_ARRAY_PUSH(fields, const char *) = P2P_CHORE_JSON;
     APR_ARRAY_PUSH(fields, const char *) = FORM;
     p2p_http_text(&t->text, form.body, strlen(form.body));
     t->auth = (p2p_http_auth_t){.basic = form.basic};
@@ -152,7 +150,7 @@ static void try_token(test_t *t)
     }
     t->second.is_smart = 1;
     t->second.url = p2p_discovery_of_fhir(t->run.pool, t->server->fhir_endpoint);
-    p2p_chore_run_get(&t->run, t->second.url, ACCEPT_JSON, P2P_DISCOVERY_BYTES, on_second);
+    p2p_chore_run_get(&t->run, t->second.url, P2P_CHORE_JSON, P2P_DISCOVERY_BYTES, on_second);
 }
 
 /* ---- 3. Keys ---- */
@@ -175,7 +173,7 @@ static void try_keys(test_t *t)
         note_step(t, p2p_step_own_keys(p, t->server, t->run.context->spec->key_dir));
     else if (!t->first.usable) note_step(t, p2p_step(p, 0, "No keys are known: there is no discovery document that can be used."));
     else if (*t->first.said.jwks_uri)
-        p2p_chore_run_get(&t->run, t->first.said.jwks_uri, ACCEPT_KEYS, P2P_JWK_SET_BYTES, on_keys);
+        p2p_chore_run_get(&t->run, t->first.said.jwks_uri, P2P_CHORE_KEYS, P2P_JWK_SET_BYTES, on_keys);
     else if (t->first.is_smart) note_step(t, p2p_step(p, 1, "No keys are published, and none are needed for an exchange."));
     else note_step(t, p2p_step(p, 0, "The discovery document names no jwks_uri, and the definition has no keys."));
 }

@@ -11,9 +11,6 @@
 #include "store/jwks_store.h"
 #include "store/oidc_server_store.h"
 
-#define ACCEPT_JSON "Accept: application/json"
-#define ACCEPT_KEYS "Accept: application/jwk-set+json, application/json"
-
 typedef struct refresh_t {
     p2p_chore_run_t run; /* first */
     const p2p_trust_t *trust;
@@ -34,8 +31,10 @@ static p2p_error_t *write_found(void *work, apr_pool_t *p)
 
 static void end(refresh_t *r)
 {
+    const char *issuer = r->found.issuer;
+
     if (*r->found.fault)
-        p2p_log(r->run.context->log, P2P_LOG_WARN, "The keys of %s stay as they are: %s", p2p_uri_public(r->run.asking, r->found.issuer, r->found.issuer),
+        p2p_log(r->run.context->log, P2P_LOG_WARN, "The keys of %s stay as they are: %s", p2p_uri_public(r->run.asking, issuer, issuer),
                 r->found.fault);
     p2p_chore_run_end(&r->run, write_found);
 }
@@ -73,7 +72,7 @@ static void on_keys(void *baton, int status, const apr_table_t *fields, const ch
 static void fetch_keys(refresh_t *r, const char *url)
 {
     r->keys_url = apr_pstrdup(r->run.pool, url);
-    p2p_chore_run_get(&r->run, r->keys_url, ACCEPT_KEYS, P2P_JWK_SET_BYTES, on_keys);
+    p2p_chore_run_get(&r->run, r->keys_url, P2P_CHORE_KEYS, P2P_JWK_SET_BYTES, on_keys);
 }
 
 /* Keys are what those are trusted by who are not asked about each token. */
@@ -142,7 +141,7 @@ static void start(void *work)
     else {
         r->document_url = r->server && *r->server->auth_well_known ? r->server->auth_well_known
                                                                    : p2p_discovery_of_issuer(r->run.pool, r->found.issuer);
-        p2p_chore_run_get(&r->run, r->document_url, ACCEPT_JSON, P2P_DISCOVERY_BYTES, on_document);
+        p2p_chore_run_get(&r->run, r->document_url, P2P_CHORE_JSON, P2P_DISCOVERY_BYTES, on_document);
     }
 }
 

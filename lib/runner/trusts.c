@@ -21,15 +21,15 @@ const p2p_trust_t *p2p_trust_of(const p2p_spec_t *spec, const char *issuer)
     return NULL;
 }
 
-/* A definition may be made, or given keys, at any time. */
-static p2p_error_t *has_keys(const p2p_exchange_context_t *context, apr_pool_t *p, const p2p_trust_t *trust, int *has)
+/* Is nothing of it to be fetched? A definition may be made, or given keys, at any time. */
+static p2p_error_t *needs_none(const p2p_exchange_context_t *context, apr_pool_t *p, const p2p_trust_t *trust, int *none)
 {
     p2p_oidc_server_t *server = NULL;
 
-    *has = 0;
+    *none = 0;
     if (trust->kind != P2P_TRUST_DEFINITION) return NULL;
     P2P_TRY(p2p_oidc_server_find(context->db, p, context->spec->keyring, trust->issuer, &server));
-    *has = !server || server->archived || *server->key_text || *server->key_file;
+    *none = !server || server->archived || *server->key_text || *server->key_file;
     return NULL;
 }
 
@@ -40,11 +40,11 @@ p2p_error_t *p2p_trusts_ask_old(const p2p_exchange_context_t *context, apr_pool_
     *asked = 0;
     for (int i = 0; i < spec->trusts->nelts; i++) {
         const p2p_trust_t *trust = &APR_ARRAY_IDX(spec->trusts, i, p2p_trust_t);
-        int has, more = 0;
+        int none, more = 0;
 
         if (!is_fetched(trust)) continue;
-        P2P_TRY(has_keys(context, p, trust, &has));
-        if (!has) P2P_TRY(p2p_jwks_ask_old(context->db, p, spec->target, trust->issuer, &more));
+        P2P_TRY(needs_none(context, p, trust, &none));
+        if (!none) P2P_TRY(p2p_jwks_ask_old(context->db, p, spec->target, trust->issuer, &more));
         *asked += more;
     }
     return NULL;

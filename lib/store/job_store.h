@@ -74,8 +74,8 @@ typedef struct p2p_job_restart_t {
 
 /* Queues a FAILED or STOPPED job again: the same id, the next attempt. Parts that have landed stay; resources that were rejected become
  * parts of a request "dead-letters", but for those whose bodies were not kept: their parts are fetched again. *job is what became of it, or
- * with "already-running" the other one. Errors: P2P_E_CONFLICT "not-an-exchange", "job-active", "job-completed", "restart-too-late", "already-running",
- * "bound-to-another", "changed"; P2P_E_INVALID "grant-ended". */
+ * with "already-running" the other one. Errors: P2P_E_CONFLICT "not-an-exchange", "job-active", "job-completed", "restart-too-late",
+ * "already-running", "bound-to-another", "changed"; P2P_E_INVALID "grant-ended". */
 p2p_error_t *p2p_job_restart(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_restart_t *how, p2p_job_t **job);
 
 /* Dead letters of one part of a request "dead-letters", some at a time, in chunks of a body: array of p2p_letter_t behind (number, chunk),

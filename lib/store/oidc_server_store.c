@@ -104,6 +104,12 @@ p2p_error_t *p2p_oidc_server_get(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_
     return NULL;
 }
 
+p2p_error_t *p2p_oidc_server_get_active(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid, p2p_oidc_server_t **server)
+{
+    P2P_TRY(p2p_oidc_server_get(db, p, NULL, pid, server));
+    return (*server)->archived ? no_such_server(p) : NULL;
+}
+
 static p2p_error_t *show(apr_pool_t *p, const p2p_keyring_t *keyring, p2p_oidc_server_t *server)
 {
     server->client_secret = server->key_text = "";

@@ -16,7 +16,10 @@ p2p_error_t *p2p_oidc_server_list(p2p_db_t *db, apr_pool_t *p, apr_array_header_
 p2p_error_t *p2p_oidc_server_get(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t pid,
                                  p2p_oidc_server_t **server);
 
-/* The same for an administrator: of what is sealed the name of the key file alone is opened. */
+/* The same without secret and keys; an archived one is not found either. */
+p2p_error_t *p2p_oidc_server_get_active(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid, p2p_oidc_server_t **server);
+
+/* p2p_oidc_server_get for an administrator: of what is sealed the name of the key file alone is opened. */
 p2p_error_t *p2p_oidc_server_show(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, apr_int64_t pid,
                                   p2p_oidc_server_t **server);
 
