@@ -2,7 +2,6 @@
 /* The audit, as administrators read it. */
 #include <apr_strings.h>
 
-#include "base/clock.h"
 #include "dbd.h"
 #include "handlers.h"
 #include "problem.h"
@@ -48,12 +47,12 @@ static const char *next_of(request_rec *r, const list_t *list)
     return p2p_cursor_link(r, query_of(r, list), scope_of(r, list), &row_at(list, PAGE_ROWS - 1)->id, 1);
 }
 
-static json_object *row_json(request_rec *r, const p2p_audit_row_t *row)
+static json_object *row_json(const p2p_audit_row_t *row)
 {
     json_object *doc = json_object_new_object();
 
     p2p_json_add_int(doc, "id", row->id);
-    p2p_json_add_str(doc, "time", p2p_time_iso(r->pool, row->time));
+    p2p_json_add_time(doc, "time", row->time);
     p2p_json_add_str(doc, "client", row->client);
     p2p_json_add_str(doc, "role", row->role);
     p2p_json_add_str(doc, "address", row->address);
@@ -90,7 +89,7 @@ int p2p_handle_audit(request_rec *r, const p2p_match_t *match)
     json_object_object_add(doc, "entries", entries);
     if (answer == OK) error = p2p_dbd_with(r, read_list, &list);
     if (answer != OK || error) return answer != OK ? answer : p2p_problem_error(r, error);
-    for (int i = 0; i < list.rows->nelts && i < PAGE_ROWS; i++) json_object_array_add(entries, row_json(r, row_at(&list, i)));
+    for (int i = 0; i < list.rows->nelts && i < PAGE_ROWS; i++) json_object_array_add(entries, row_json(row_at(&list, i)));
     p2p_json_add_str(doc, "next", next_of(r, &list));
     return p2p_reply(r, HTTP_OK, doc, p2p_etag_doc(r->pool, doc));
 }

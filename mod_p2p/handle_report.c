@@ -3,7 +3,6 @@
  * for whoever may ask for the member's record itself. What belongs to somebody else is told by its type alone. */
 #include <apr_strings.h>
 
-#include "base/clock.h"
 #include "base/uri.h"
 #include "dbd.h"
 #include "handlers.h"
@@ -66,11 +65,6 @@ static p2p_error_t *read_report(p2p_db_t *db, request_rec *r, void *baton)
                           &report->at, PAGE_ROWS + 1, &report->rows);
 }
 
-static void add_time(apr_pool_t *p, json_object *doc, const char *name, apr_time_t time)
-{
-    p2p_json_add_str(doc, name, time ? p2p_time_iso(p, time) : NULL);
-}
-
 static json_object *part_json(apr_pool_t *p, const p2p_part_t *part, const char *endpoint)
 {
     json_object *doc = json_object_new_object();
@@ -79,9 +73,9 @@ static json_object *part_json(apr_pool_t *p, const p2p_part_t *part, const char 
     p2p_json_add_int(doc, "part", part->number);
     p2p_json_add_str(doc, "url", p2p_uri_public(p, part->url, endpoint));
     p2p_json_add_bool(doc, "landed", part->landed);
-    add_time(p, doc, "receivedTime", part->received);
-    add_time(p, doc, "mappedTime", part->mapped);
-    add_time(p, doc, "landedTime", part->landed_at);
+    p2p_json_add_time(doc, "receivedTime", part->received);
+    p2p_json_add_time(doc, "mappedTime", part->mapped);
+    p2p_json_add_time(doc, "landedTime", part->landed_at);
     p2p_json_add_int(doc, "retrieved", part->retrieved);
     p2p_json_add_int(doc, "written", part->written);
     p2p_json_add_int(doc, "duplicate", part->duplicate);

@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 #include <apr_tables.h>
 
+#include "base/clock.h"
 #include "base/scan.h"
 
 #define DEPTH_MAX 64
@@ -275,4 +276,12 @@ void p2p_json_add_int(json_object *obj, const char *name, apr_int64_t value)
 void p2p_json_add_bool(json_object *obj, const char *name, int value)
 {
     json_object_object_add(obj, name, json_object_new_boolean(value != 0));
+}
+
+void p2p_json_add_time(json_object *obj, const char *name, apr_time_t time)
+{
+    char text[P2P_ISO_TIME_LEN + 1];
+
+    if (time) p2p_time_format(text, time);
+    p2p_json_add_str(obj, name, time ? text : NULL);
 }

@@ -5,6 +5,7 @@
 #define P2P_BASE_JSON_H
 
 #include <apr_pools.h>
+#include <apr_time.h>
 #include <json-c/json.h>
 #include "base/error.h"
 
@@ -31,5 +32,8 @@ apr_int64_t p2p_json_int(json_object *obj, const char *name, apr_int64_t fallbac
 void p2p_json_add_str(json_object *obj, const char *name, const char *value);
 void p2p_json_add_int(json_object *obj, const char *name, apr_int64_t value);
 void p2p_json_add_bool(json_object *obj, const char *name, int value);
+
+/* Adds a time (base/clock.h: p2p_time_format); 0 is written as null. */
+void p2p_json_add_time(json_object *obj, const char *name, apr_time_t time);
 
 #endif

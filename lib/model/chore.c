@@ -3,21 +3,6 @@
 #include "model/chore.h"
 
 #include <string.h>
-#include "base/clock.h"
-
-static void add_time(apr_pool_t *p, json_object *doc, const char *name, apr_time_t t)
-{
-    p2p_json_add_str(doc, name, t ? p2p_time_iso(p, t) : NULL);
-}
-
-static json_object *failure(const p2p_job_t *job)
-{
-    json_object *doc = json_object_new_object();
-
-    p2p_json_add_str(doc, "code", job->error_code);
-    p2p_json_add_str(doc, "message", job->error_sentence);
-    return doc;
-}
 
 json_object *p2p_chore_public(apr_pool_t *p, const p2p_chore_t *chore)
 {
@@ -26,12 +11,12 @@ json_object *p2p_chore_public(apr_pool_t *p, const p2p_chore_t *chore)
 
     p2p_json_add_int(doc, "testId", job->id);
     p2p_json_add_str(doc, "status", p2p_job_status_name(job->status));
-    add_time(p, doc, "createTime", job->create_time);
-    add_time(p, doc, "startTime", job->start_time);
-    add_time(p, doc, "endTime", job->end_time);
-    add_time(p, doc, "lastUpdated", job->last_updated);
+    p2p_json_add_time(doc, "createTime", job->create_time);
+    p2p_json_add_time(doc, "startTime", job->start_time);
+    p2p_json_add_time(doc, "endTime", job->end_time);
+    p2p_json_add_time(doc, "lastUpdated", job->last_updated);
     if (*chore->result && p2p_json_parse(p, chore->result, strlen(chore->result), &result)) result = NULL;
     json_object_object_add(doc, "result", json_object_get(result));
-    if (job->status == P2P_JOB_FAILED) json_object_object_add(doc, "error", failure(job));
+    if (job->status == P2P_JOB_FAILED) json_object_object_add(doc, "error", p2p_job_failure(job));
     return doc;
 }

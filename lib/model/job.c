@@ -3,7 +3,6 @@
 #include "model/job.h"
 
 #include <string.h>
-#include "base/clock.h"
 
 static const char *const names[] = {
     [P2P_JOB_STARTING] = "STARTING",   [P2P_JOB_STARTED] = "STARTED", [P2P_JOB_STOPPING] = "STOPPING",
@@ -30,14 +29,6 @@ int p2p_job_ended(p2p_job_status_t status)
            status == P2P_JOB_ABANDONED;
 }
 
-static void add_time(json_object *doc, const char *name, apr_time_t t)
-{
-    char text[P2P_ISO_TIME_LEN + 1];
-
-    if (t) p2p_time_format(text, t);
-    p2p_json_add_str(doc, name, t ? text : NULL);
-}
-
 static json_object *progress(const p2p_job_counts_t *counts)
 {
     json_object *doc = json_object_new_object();
@@ -53,7 +44,7 @@ static json_object *progress(const p2p_job_counts_t *counts)
     return doc;
 }
 
-static json_object *failure(const p2p_job_t *job)
+json_object *p2p_job_failure(const p2p_job_t *job)
 {
     json_object *doc = json_object_new_object();
 
@@ -68,14 +59,14 @@ json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job)
 
     p2p_json_add_int(doc, "batchJobId", job->id);
     p2p_json_add_str(doc, "batchStatus", p2p_job_status_name(job->status));
-    add_time(doc, "startTime", job->start_time);
-    add_time(doc, "createTime", job->create_time);
-    add_time(doc, "endTime", job->end_time);
-    add_time(doc, "lastUpdated", job->last_updated);
+    p2p_json_add_time(doc, "startTime", job->start_time);
+    p2p_json_add_time(doc, "createTime", job->create_time);
+    p2p_json_add_time(doc, "endTime", job->end_time);
+    p2p_json_add_time(doc, "lastUpdated", job->last_updated);
     p2p_json_add_str(doc, "jobConfigurationName", job->kind);
     p2p_json_add_str(doc, "taskId", *job->task_id ? job->task_id : NULL);
     json_object_object_add(doc, "progress", progress(&job->counts));
-    if (job->status == P2P_JOB_FAILED) json_object_object_add(doc, "error", failure(job));
+    if (job->status == P2P_JOB_FAILED) json_object_object_add(doc, "error", p2p_job_failure(job));
     return doc;
 }
 

@@ -49,6 +49,9 @@ p2p_job_status_t p2p_job_status_parse(const char *name);
 /* Has it come to its end: STOPPED, COMPLETED, FAILED or ABANDONED? */
 int p2p_job_ended(p2p_job_status_t status);
 
+/* "code" and "message" of a FAILED one; the caller's to release. */
+json_object *p2p_job_failure(const p2p_job_t *job);
+
 /* The guide's answer (batchJobId, batchStatus, startTime, createTime, endTime, lastUpdated,
  * jobConfigurationName, taskId), then progress, and error where it FAILED. Owned by p. */
 json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job);

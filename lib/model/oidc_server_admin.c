@@ -2,8 +2,6 @@
 /* What administrators see of a definition, and what a change makes of it. */
 #include "model/oidc_server.h"
 
-#include "base/clock.h"
-
 /* What can be read and written: the guide's members, notes, keyFile and archived. */
 static json_object *editable(apr_pool_t *p, const p2p_oidc_server_t *server)
 {
@@ -23,7 +21,7 @@ json_object *p2p_oidc_server_admin(apr_pool_t *p, const p2p_oidc_server_t *serve
     p2p_json_add_bool(doc, "keyTextSet", server->key_text_set);
     p2p_json_add_str(doc, "idNamespace", server->id_namespace);
     p2p_json_add_int(doc, "version", server->version);
-    p2p_json_add_str(doc, "lastUpdated", server->last_updated ? p2p_time_iso(p, server->last_updated) : NULL);
+    p2p_json_add_time(doc, "lastUpdated", server->last_updated);
     return doc;
 }
 

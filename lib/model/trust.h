@@ -28,7 +28,7 @@ typedef struct p2p_trust_t {
 /* An array of p2p_trust_t as JSON that the runner gets: without keys, clients and scopes, of which it has no need. Owned by p. */
 json_object *p2p_trust_print(apr_pool_t *p, const apr_array_header_t *trusts);
 
-/* Back again. Errors: P2P_E_INVALID "bad-spec". */
+/* Back again, in p. Errors: P2P_E_INVALID "bad-spec". */
 p2p_error_t *p2p_trust_parse(apr_pool_t *p, json_object *doc, apr_array_header_t **trusts);
 
 #endif

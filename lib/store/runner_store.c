@@ -2,7 +2,6 @@
 /* Runners' rows, and what status shows of them. */
 #include "store/runner_store.h"
 
-#include "base/clock.h"
 #include "model/job.h"
 
 typedef struct registration_t {
@@ -46,14 +45,6 @@ p2p_error_t *p2p_runner_unregister(p2p_db_t *db, apr_pool_t *p, const char *owne
     return p2p_db_exec(db, p, P2P_SQL_RUNNER_DELETE, NULL, owner);
 }
 
-static void add_time(json_object *doc, const char *name, apr_time_t t)
-{
-    char text[P2P_ISO_TIME_LEN + 1];
-
-    p2p_time_format(text, t);
-    p2p_json_add_str(doc, name, text);
-}
-
 static p2p_error_t *add_runners(p2p_db_t *db, apr_pool_t *p, json_object *status)
 {
     json_object *list = json_object_new_array();
@@ -68,8 +59,8 @@ static p2p_error_t *add_runners(p2p_db_t *db, apr_pool_t *p, json_object *status
         p2p_json_add_int(runner, "pid", p2p_rows_int(&rows, i, 1));
         p2p_json_add_int(runner, "slot", p2p_rows_int(&rows, i, 2));
         p2p_json_add_str(runner, "target", rows.cell[i][3]);
-        add_time(runner, "startTime", p2p_rows_int(&rows, i, 4));
-        add_time(runner, "leaseUntil", p2p_rows_int(&rows, i, 5));
+        p2p_json_add_time(runner, "startTime", p2p_rows_int(&rows, i, 4));
+        p2p_json_add_time(runner, "leaseUntil", p2p_rows_int(&rows, i, 5));
         json_object_array_add(list, runner);
     }
     return NULL;
@@ -105,8 +96,7 @@ static p2p_error_t *add_jobs(p2p_db_t *db, apr_pool_t *p, json_object *status)
             P2P_TRY(oldest_queued(db, p, rows.cell[i][0], &oldest));
         }
     }
-    if (oldest) add_time(status, "oldestQueued", oldest);
-    else p2p_json_add_str(status, "oldestQueued", NULL);
+    p2p_json_add_time(status, "oldestQueued", oldest);
     return NULL;
 }
 
@@ -136,8 +126,7 @@ static p2p_error_t *add_issuers(p2p_db_t *db, apr_pool_t *p, json_object *status
         json_object *issuer = json_object_new_object();
 
         json_object_object_add(issuers, rows.cell[i][0], issuer);
-        if (p2p_rows_int(&rows, i, 1)) add_time(issuer, "fetched", p2p_rows_int(&rows, i, 1));
-        else p2p_json_add_str(issuer, "fetched", NULL);
+        p2p_json_add_time(issuer, "fetched", p2p_rows_int(&rows, i, 1));
         p2p_json_add_str(issuer, "fault", *rows.cell[i][2] ? rows.cell[i][2] : NULL);
     }
     return NULL;
