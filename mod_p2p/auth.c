@@ -19,7 +19,7 @@
 
 APLOG_USE_MODULE(p2p);
 
-#define SCHEME "Bearer"
+#define SCHEME P2P_AUTH_SCHEME
 #define LOG_WINDOW apr_time_from_sec(10)
 #define LOG_LINES 20 /* of refused callers, in a window, of one child */
 

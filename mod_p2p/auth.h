@@ -7,6 +7,8 @@
 
 #include "caller.h"
 
+#define P2P_AUTH_SCHEME "Bearer"
+
 /* check_authn, note_auth_failure, insert_error_filter and child_init hooks, and the providers of Require. */
 void p2p_auth_register(apr_pool_t *p);
 
