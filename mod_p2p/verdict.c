@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 #include <openssl/evp.h>
 
+#include "base/uri.h"
 #include "introspect.h"
 #include "mod_p2p.h"
 #include "oidc/token.h"
@@ -66,16 +67,6 @@ static p2p_role_t role_of(const p2p_trust_t *trust, const p2p_token_claims_t *cl
     return p2p_token_has_scope(claims, trust->portal_scopes) ? P2P_ROLE_PORTAL : P2P_ROLE_NONE;
 }
 
-/* A FHIR id (R4, data type id). */
-static int is_id(const char *text, apr_size_t len)
-{
-    if (len < 1 || len > 64 || strlen(text) != len) return 0;
-    for (; *text; text++) {
-        if (!apr_isalnum(*text) && *text != '-' && *text != '.') return 0;
-    }
-    return 1;
-}
-
 /* The member that a token is limited to. What is there but cannot be understood limits to nobody knows whom: such a token is refused. */
 static p2p_error_t *read_patient(request_rec *r, const p2p_token_claims_t *claims, const char **patient)
 {
@@ -89,7 +80,7 @@ static p2p_error_t *read_patient(request_rec *r, const p2p_token_claims_t *claim
     text = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
     len = *text ? (apr_size_t)json_object_get_string_len(value) : 0;
     if (!strncmp(text, type, sizeof type - 1)) text += sizeof type - 1, len -= sizeof type - 1;
-    if (!is_id(text, len)) return refused(r->pool, "token-patient", "The token's patient claim is not the id of one Patient.");
+    if (!p2p_is_fhir_id(text, len)) return refused(r->pool, "token-patient", "The token's patient claim is not the id of one Patient.");
     *patient = text;
     return NULL;
 }

@@ -47,6 +47,9 @@ p2p_error_t *p2p_uri_check_endpoint(apr_pool_t *p, const char *text, int allow_h
 /* The same for a URL that others are made from by adding a path: a query breaks the rule, too. */
 p2p_error_t *p2p_uri_check_base(apr_pool_t *p, const char *text, int allow_http);
 
+/* Is it a logical id of FHIR (R4, data type id): [A-Za-z0-9.-]{1,64}, but for "." and "..", which would change a URL? */
+int p2p_is_fhir_id(const char *text, apr_size_t len);
+
 /* text without its trailing slashes, in p. */
 const char *p2p_uri_trim(apr_pool_t *p, const char *text);
 

@@ -136,3 +136,14 @@ const char *p2p_uri_public(apr_pool_t *p, const char *text, const char *endpoint
     uri.query = NULL;
     return p2p_uri_text(p, &uri);
 }
+
+int p2p_is_fhir_id(const char *text, apr_size_t len)
+{
+    apr_size_t i;
+
+    if (len < 1 || len > 64 || (text[0] == '.' && (len == 1 || (len == 2 && text[1] == '.')))) return 0;
+    for (i = 0; i < len; i++) {
+        if (!apr_isalnum(text[i]) && text[i] != '-' && text[i] != '.') return 0;
+    }
+    return 1;
+}

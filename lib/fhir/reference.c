@@ -10,17 +10,6 @@
 #define BASE_LEN_MAX 2048
 #define SOURCE_ID_MAX 128
 
-int p2p_is_fhir_id(const char *text, apr_size_t len)
-{
-    apr_size_t i;
-
-    if (len < 1 || len > 64 || (text[0] == '.' && (len == 1 || (len == 2 && text[1] == '.')))) return 0;
-    for (i = 0; i < len; i++) {
-        if (!apr_isalnum(text[i]) && text[i] != '-' && text[i] != '.') return 0;
-    }
-    return 1;
-}
-
 /* Printable ASCII without what has a meaning in URLs, references and JSON: " # % / ? and the backslash. */
 static const unsigned char is_source_id_char[256] = {
     ['!'] = 1, ['$'] = 1, ['&' ... '.'] = 1, ['0' ... '>'] = 1, ['@' ... '['] = 1, [']' ... '~'] = 1};

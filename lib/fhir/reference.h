@@ -4,6 +4,7 @@
 #define P2P_FHIR_REFERENCE_H
 
 #include <apr_pools.h>
+#include "base/uri.h"
 
 #define P2P_BASES_MAX 16
 
@@ -39,9 +40,6 @@ typedef struct p2p_reference_t {
 
 /* Tells the form of a reference of len bytes (unescaped). Never fails: what is not understood is P2P_REF_EXTERNAL. */
 p2p_reference_t p2p_reference_parse(const p2p_bases_t *bases, const char *text, apr_size_t len);
-
-/* Is it a logical id: [A-Za-z0-9.-]{1,64}, but for "." and "..", which would change a URL? */
-int p2p_is_fhir_id(const char *text, apr_size_t len);
 
 /* Can it be the id of a resource of a source? Servers give more than logical ids: up to 128 visible ASCII characters, but none of
  * quote, backslash, slash, ?, # and %. */

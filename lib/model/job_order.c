@@ -60,18 +60,6 @@ static const char *token(reader_t *reader, json_object *doc, const char *name)
     return text;
 }
 
-/* A FHIR id (R4, data type id). "." and ".." fit its pattern, but would change the URL they are put into. */
-static int is_id(const char *text)
-{
-    apr_size_t length = strlen(text);
-
-    if (length < 1 || length > 64 || !strcmp(text, ".") || !strcmp(text, "..")) return 0;
-    for (; *text; text++) {
-        if (!apr_isalnum(*text) && *text != '-' && *text != '.') return 0;
-    }
-    return 1;
-}
-
 /* *given is 0 where the member is missing or ""; what is there but wrong has had its error. */
 static const char *patient(reader_t *reader, json_object *doc, const char *prefix, int *given)
 {
@@ -81,7 +69,7 @@ static const char *patient(reader_t *reader, json_object *doc, const char *prefi
 
     json_object_object_get_ex(doc, "patientId", &value);
     *given = *text || (value && !(json_object_is_type(value, json_type_string) && !json_object_get_string_len(value)));
-    if (!*text || is_id(text)) return text;
+    if (!*text || p2p_is_fhir_id(text, strlen(text))) return text;
     p2p_field_error(reader->errors, prefix, "patientId",
                     "must be a FHIR id: 1 to 64 letters, digits, hyphens and dots (without Patient/)");
     return "";

@@ -34,14 +34,10 @@ static p2p_error_t *bad(apr_pool_t *p, const char *name)
     return p2p_error_make(p, P2P_E_INVALID, "bad-spec", "The specification's member trust cannot be used: %s.", name);
 }
 
-/* A text of ours has no NUL. */
 static p2p_error_t *parse_text(apr_pool_t *p, json_object *entry, const char *name, const char **text)
 {
-    json_object *value;
-
-    if (!json_object_object_get_ex(entry, name, &value) || !json_object_is_type(value, json_type_string)) return bad(p, name);
-    *text = apr_pstrdup(p, json_object_get_string(value));
-    return strlen(*text) == (size_t)json_object_get_string_len(value) ? NULL : bad(p, name);
+    *text = apr_pstrdup(p, p2p_json_str(entry, name));
+    return *text ? NULL : bad(p, name);
 }
 
 static p2p_error_t *parse_entry(apr_pool_t *p, json_object *entry, p2p_trust_t *trust)
