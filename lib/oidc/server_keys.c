@@ -71,8 +71,8 @@ static p2p_error_t *check_file(apr_pool_t *p, const char *dir, const char *name)
 {
     p2p_jwk_set_t *set;
     p2p_error_t *error;
-    const char *text;
-    apr_size_t len;
+    const char *text = "";
+    apr_size_t len = 0;
 
     P2P_TRY(p2p_key_file_read(p, dir, name, &text, &len));
     error = p2p_jwk_set_read(p, text, len, P2P_JWK_CONFIGURED, &set);

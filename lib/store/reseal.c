@@ -174,7 +174,7 @@ static void keep_key(apr_pool_t *p, const batch_t *batch, const char **key)
 
 static p2p_error_t *reseal_table(reseal_t *reseal, const p2p_sealed_table_t *table)
 {
-    const char *key[P2P_SEALED_KEYS];
+    const char *key[P2P_SEALED_KEYS] = {NULL};
     batch_t batch = {.reseal = reseal, .table = table};
     apr_int64_t resealed = 0;
     apr_pool_t *key_pool;
