@@ -40,7 +40,8 @@ static int take_over(request_rec *r, p2p_state_t *state)
 static int is_nobody(const request_rec *r)
 {
     if (r->user) return r->ap_auth_type && !ap_cstr_casecmp(r->ap_auth_type, P2P_AUTH_SCHEME) && p2p_config(r->server)->spec.trusts->nelts;
-    return r->prev && r->prev->status >= 400;
+    for (r = origin_of(r); r && r->status < 400; ) r = origin_of(r);
+    return r != NULL;
 }
 
 const p2p_caller_t *p2p_caller(request_rec *r)

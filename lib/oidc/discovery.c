@@ -38,12 +38,18 @@ static const char *text_of(json_object *doc, const char *name)
     return strlen(json_object_get_string(value)) == (size_t)json_object_get_string_len(value) ? json_object_get_string(value) : "";
 }
 
+/* What came over https sends nobody over http, not even to this host: its services are not for a peer to reach. */
+static int is_usable(apr_pool_t *p, const char *url, int is_http)
+{
+    return !p2p_uri_check_endpoint(p, url, is_http) && (is_http || strncasecmp(url, "http:", 5));
+}
+
 static const char *url_of(apr_pool_t *p, json_object *doc, const char *name, int is_http, p2p_discovery_t *discovery)
 {
     const char *url = text_of(doc, name);
 
     if (!url) return "";
-    if (!p2p_uri_check_endpoint(p, url, is_http)) return apr_pstrdup(p, url);
+    if (is_usable(p, url, is_http)) return apr_pstrdup(p, url);
     if (!*discovery->unusable) discovery->unusable = name;
     return "";
 }

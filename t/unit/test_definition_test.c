@@ -126,6 +126,7 @@ static void documents(void **state)
     document(200, "{}", "names no issuer");
     document(503, "", "answered 503");
     document(200, "{\"issuer\":\"https://source.example\",\"token_endpoint\":\"http://source.example/token\"}", "token_endpoint that cannot be used");
+    document(200, "{\"issuer\":\"https://source.example\",\"token_endpoint\":\"http://127.0.0.1:9/token\"}", "token_endpoint that cannot be used");
     document(200, "{\"issuer\":\"https://source.example\"}", "no authorization_endpoint");
     document(200, "{\"issuer\":\"https://source.example\",\"jwks_uri\":\"https://source.example/jwks\"}", "no authorization_endpoint");
 }

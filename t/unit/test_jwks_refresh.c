@@ -87,6 +87,8 @@ static void what_cannot_be_used(void **state)
     refused("another issuer");
     fake_answer(&fake, 200, "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"http://keys.example/jwks\"}");
     refused("no jwks_uri that can be used");
+    fake_answer(&fake, 200, "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"http://localhost/jwks\"}");
+    refused("no jwks_uri that can be used");
     fake_answer(&fake, 200, DOCUMENT);
     fake_failure(&fake, "unreachable");
     refused("unreachable");
