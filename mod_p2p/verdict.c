@@ -35,6 +35,7 @@ static p2p_error_t *find_issuer(request_rec *r, const char *token, int *number)
     p2p_token_peek_t peek;
 
     if (strlen(token) > P2P_TOKEN_BYTES) return refused(r->pool, "token-malformed", "The token is longer than 16 KiB.");
+    if (p2p_token_is_cut(r->pool, token)) return refused(r->pool, "token-malformed", "The token is a signed one that was cut short. Send it whole.");
     if (!p2p_token_is_jwt(token)) {
         *number = p2p_trust_of_opaque(r);
         return *number >= 0 ? NULL : refused(r->pool, "token-opaque", "The token is not a signed one (JWT), and no issuer is asked about others here.");

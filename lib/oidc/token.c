@@ -39,6 +39,14 @@ static json_object *decode_object(apr_pool_t *p, const char *text, apr_size_t le
     return json_object_is_type(doc, json_type_object) ? doc : NULL;
 }
 
+int p2p_token_is_cut(apr_pool_t *p, const char *token)
+{
+    const char *claims = dot_of(token);
+    json_object *header = claims && !dot_of(claims) ? decode_object(p, token, (apr_size_t)(claims - token - 1)) : NULL;
+
+    return header && json_object_object_get_ex(header, "alg", NULL);
+}
+
 static p2p_error_t *take_apart(apr_pool_t *p, const char *token, parts_t *parts)
 {
     const char *claims, *signature;

@@ -21,6 +21,9 @@ typedef struct p2p_token_peek_t {
 /* Has the text the form of a signed token (three parts)? Anything else is opaque. */
 int p2p_token_is_jwt(const char *token);
 
+/* Is it what is left of a signed token that was cut: its whole header, and no signature? */
+int p2p_token_is_cut(apr_pool_t *p, const char *token);
+
 /* Errors: P2P_E_REFUSED "token-malformed". */
 p2p_error_t *p2p_token_peek(apr_pool_t *p, const char *token, p2p_token_peek_t *peek);
 

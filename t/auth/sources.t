@@ -174,6 +174,8 @@ sub test_introspection {
     is($issuer->asked('/introspect'), $asked + 1, '... which it was asked about');
     is_status($httpd, token('first', 'https://evil.example'), 401, "$name: a signed token of somebody else", 'invalid-token');
     is($issuer->asked('/introspect'), $asked + 1, '... which it never sees');
+    is_status($httpd, token('first', $own) =~ s/\.[^.]*$//r, 401, "$name: a signed token without its signature", 'invalid-token');
+    is($issuer->asked('/introspect'), $asked + 1, '... which it never sees either');
 
     $httpd->expect_log(qr/the introspection endpoint \S+ answered with the status 503/);
     $issuer->break(1);

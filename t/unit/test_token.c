@@ -333,6 +333,13 @@ static void peeks(void **state)
     assert_false(p2p_token_is_jwt("a.b"));
     assert_false(p2p_token_is_jwt("a.b.c.d"));
     assert_false(p2p_token_is_jwt("a.b.c.d.e"));
+    assert_true(p2p_token_is_cut(pool, "eyJhbGciOiJFUzI1NiJ9."));
+    assert_true(p2p_token_is_cut(pool, "eyJhbGciOiJFUzI1NiJ9.eyJpc3M"));
+    assert_false(p2p_token_is_cut(pool, "eyJhbGciOiJFUzI1NiJ9.eyJpc3M.x"));
+    assert_false(p2p_token_is_cut(pool, "eyJhbGciOiJFUzI1NiJ9"));
+    assert_false(p2p_token_is_cut(pool, "e30.eyJpc3M"));
+    assert_false(p2p_token_is_cut(pool, "a.b"));
+    assert_false(p2p_token_is_cut(pool, ""));
 }
 
 /* One thread of several that verify with the same keys; says how many tokens were taken for what they are. */
