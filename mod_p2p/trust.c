@@ -195,7 +195,7 @@ static void take(request_rec *r, slot_t *slot, const p2p_trust_source_t *source)
     if (source->distrusted) {
         replace(slot, NULL, 1);
     } else if (source->unfetched) {
-        if (!kept || kept->from != source->from) replace(slot, NULL, 0);
+        replace(slot, NULL, 0);
     } else if (!kept || strcmp(kept->mark, mark_of(r->pool, source))) {
         keep(r, slot, source);
     }

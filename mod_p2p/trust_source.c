@@ -4,6 +4,7 @@
 
 #include "dbd.h"
 #include "mod_p2p.h"
+#include "oidc/discovery.h"
 #include "oidc/server_keys.h"
 #include "store/jwks_store.h"
 #include "store/oidc_server_store.h"
@@ -13,12 +14,13 @@ typedef struct read_t {
     p2p_trust_source_t *source;
 } read_t;
 
-/* What a runner has fetched, or that it has to. */
-static p2p_error_t *read_published(p2p_db_t *db, apr_pool_t *p, const p2p_trust_t *trust, p2p_trust_source_t *source)
+/* What a runner has fetched from where it is to be had now, or that it has to. */
+static p2p_error_t *read_published(p2p_db_t *db, apr_pool_t *p, const p2p_trust_t *trust, const char *well_known, p2p_trust_source_t *source)
 {
     p2p_jwks_t *jwks;
 
     P2P_TRY(p2p_jwks_get(db, p, trust->issuer, &jwks));
+    if (jwks && strcmp(jwks->source, p2p_discovery_source(p, trust, well_known))) jwks = NULL;
     if (source->from == P2P_FROM_ISSUER) {
         source->unfetched = !jwks || !*jwks->introspection_endpoint;
         if (!source->unfetched) source->introspection.endpoint = jwks->introspection_endpoint;
@@ -51,7 +53,7 @@ static p2p_error_t *read_definition(p2p_db_t *db, request_rec *r, const p2p_trus
     source->from = *server->client_secret ? P2P_FROM_ISSUER : P2P_FROM_PUBLISHED;
     source->introspection.client_id = server->client_id;
     source->introspection.client_secret = server->client_secret;
-    return read_published(db, r->pool, trust, source);
+    return read_published(db, r->pool, trust, server->auth_well_known, source);
 }
 
 static p2p_error_t *read_stored(p2p_db_t *db, request_rec *r, void *baton)
@@ -59,7 +61,7 @@ static p2p_error_t *read_stored(p2p_db_t *db, request_rec *r, void *baton)
     const read_t *read = baton;
 
     if (read->trust->kind == P2P_TRUST_DEFINITION) return read_definition(db, r, read->trust, read->source);
-    return read_published(db, r->pool, read->trust, read->source);
+    return read_published(db, r->pool, read->trust, "", read->source);
 }
 
 p2p_error_t *p2p_trust_read(request_rec *r, const p2p_trust_t *trust, p2p_trust_source_t *source)

@@ -10,6 +10,12 @@ const char *p2p_discovery_of_issuer(apr_pool_t *p, const char *issuer)
     return apr_pstrcat(p, p2p_uri_trim(p, issuer), "/.well-known/openid-configuration", NULL);
 }
 
+const char *p2p_discovery_source(apr_pool_t *p, const p2p_trust_t *trust, const char *well_known)
+{
+    if (*trust->jwks_uri) return trust->jwks_uri;
+    return *well_known ? well_known : p2p_discovery_of_issuer(p, trust->issuer);
+}
+
 const char *p2p_discovery_of_fhir(apr_pool_t *p, const char *endpoint)
 {
     return apr_pstrcat(p, p2p_uri_trim(p, endpoint), "/.well-known/smart-configuration", NULL);

@@ -4,6 +4,7 @@
 #define P2P_OIDC_DISCOVERY_H
 
 #include "base/json.h"
+#include "model/trust.h"
 #include "oidc/token_form.h"
 
 #define P2P_DISCOVERY_BYTES (256 * 1024) /* longer documents are not read */
@@ -20,6 +21,10 @@ typedef struct p2p_discovery_t {
 /* {issuer}/.well-known/openid-configuration, and {endpoint}/.well-known/smart-configuration; in p. */
 const char *p2p_discovery_of_issuer(apr_pool_t *p, const char *issuer);
 const char *p2p_discovery_of_fhir(apr_pool_t *p, const char *endpoint);
+
+/* The URL that begins the search for what a trusted issuer publishes: its key set's, else a document's, well_known (a definition's own) or
+ * the issuer's; in p. */
+const char *p2p_discovery_source(apr_pool_t *p, const p2p_trust_t *trust, const char *well_known);
 
 /* Reads the document of len bytes that came from url. Errors: P2P_E_INVALID "discovery-unusable". */
 p2p_error_t *p2p_discovery_read(apr_pool_t *p, const char *url, const char *body, apr_size_t len, p2p_discovery_t *discovery);

@@ -14,7 +14,7 @@
 typedef struct refresh_t {
     p2p_chore_run_t run; /* first */
     const p2p_trust_t *trust;
-    const char *document_url, *keys_url;
+    const char *keys_url;
     const p2p_oidc_server_t *server; /* of a trusted definition */
     p2p_jwks_t found;
 } refresh_t;
@@ -84,10 +84,10 @@ static int needs_keys(const refresh_t *r)
 static p2p_error_t *read_document(refresh_t *r, int status, const char *body, apr_size_t len, p2p_discovery_t *said)
 {
     apr_pool_t *p = r->run.asking;
-    const char *shown = p2p_uri_public(p, r->document_url, r->document_url);
+    const char *shown = p2p_uri_public(p, r->found.source, r->found.source);
 
-    P2P_TRY(p2p_discovery_answered(p, r->document_url, status));
-    P2P_TRY(p2p_discovery_read(p, r->document_url, body, len, said));
+    P2P_TRY(p2p_discovery_answered(p, r->found.source, status));
+    P2P_TRY(p2p_discovery_read(p, r->found.source, body, len, said));
     if (!p2p_discovery_is_issuer(p, said->issuer, r->found.issuer))
         return p2p_error_make(p, P2P_E_INVALID, "discovery-unusable", "%s is the document of another issuer.", shown);
     if (needs_keys(r) && !*said->jwks_uri)
@@ -127,22 +127,24 @@ static p2p_error_t *find_server(refresh_t *r)
     return NULL;
 }
 
+static void ask_source(refresh_t *r)
+{
+    r->found.source = p2p_discovery_source(r->run.pool, r->trust, r->server ? r->server->auth_well_known : "");
+    if (*r->trust->jwks_uri) fetch_keys(r, r->found.source);
+    else p2p_chore_run_get(&r->run, r->found.source, P2P_CHORE_JSON, P2P_DISCOVERY_BYTES, on_document);
+}
+
 static void start(void *work)
 {
     refresh_t *r = work;
     const p2p_error_t *error = NULL;
 
-    r->found = (p2p_jwks_t){.issuer = r->run.chore->subject, .document = "", .introspection_endpoint = "", .fault = ""};
+    r->found = (p2p_jwks_t){.issuer = r->run.chore->subject, .source = "", .document = "", .introspection_endpoint = "", .fault = ""};
     r->trust = p2p_trust_of(r->run.context->spec, r->run.chore->subject);
     if (r->trust) error = find_server(r);
     if (error) fail(r, error);
     else if (!r->trust) end(r); /* by another configuration */
-    else if (*r->trust->jwks_uri) fetch_keys(r, r->trust->jwks_uri);
-    else {
-        r->document_url = r->server && *r->server->auth_well_known ? r->server->auth_well_known
-                                                                   : p2p_discovery_of_issuer(r->run.pool, r->found.issuer);
-        p2p_chore_run_get(&r->run, r->document_url, P2P_CHORE_JSON, P2P_DISCOVERY_BYTES, on_document);
-    }
+    else ask_source(r);
 }
 
 static void *begin(p2p_exchange_context_t *context, const p2p_chore_t *job, void (*ended)(void *baton), void *baton)

@@ -11,6 +11,7 @@
 
 typedef struct p2p_jwks_t {
     const char *issuer;
+    const char *source;                 /* the URL that the fetch began with; "": none came well yet */
     const char *document;               /* the JWK set, "" where none has come yet */
     const char *introspection_endpoint; /* "" where it has none */
     const char *fault;                  /* why the last fetch failed; "" where it did not */

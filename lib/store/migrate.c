@@ -125,8 +125,8 @@ static const char *const schema_3[] = {
     "CREATE INDEX p2p_audit_client ON p2p_audit (client, id)",
     "CREATE INDEX p2p_audit_time ON p2p_audit (time)",
 
-    /* What an issuer publishes, as a runner fetched it. asked: when its keys were last fetched or asked for. */
-    "CREATE TABLE p2p_jwks (issuer TEXT NOT NULL PRIMARY KEY, document" TEXT_COLUMN ", introspection_endpoint" TEXT_COLUMN
+    /* What an issuer publishes, as a runner fetched it, beginning with the URL source. asked: when its keys were last fetched or asked for. */
+    "CREATE TABLE p2p_jwks (issuer TEXT NOT NULL PRIMARY KEY, source" TEXT_COLUMN ", document" TEXT_COLUMN ", introspection_endpoint" TEXT_COLUMN
     ", fetched" NUMBER_COLUMN ", asked" NUMBER_COLUMN ", fault" TEXT_COLUMN ", version" NUMBER_COLUMN ")",
 
     /* The keys of keyed hashes: the first (number 0) makes them, all find them. They outlive the sealing keys. */

@@ -82,6 +82,7 @@ sub test_published {
     is($issuer->asked('/jwks'), 2, 'fetched twice');
     is_status($httpd, sign({ %{ $key{first} }, kid => 'second' }, claims($name)), 401, 'signed with the old one under the new name', 'invalid-token');
     test_away($httpd, $db, $name) if $db->{server};
+    test_moved($httpd, $db, $name);
     $httpd->stop;
     $issuer->stop;
     return;
@@ -102,6 +103,26 @@ sub test_away {
     is(join(' ', keys %codes), 'database-away', 'a good token is still known to be good when the database is away') or diag explain(\%codes);
     $db->{server}->start;
     becomes($httpd, token('second', $name), 200, 'and back', qr/503/);
+    return;
+}
+
+sub move {
+    my ($httpd, $trust) = @_;
+    $httpd->{main}[1] = "P2PTrustIssuer $trust audience=p2p portal=portal";
+    $httpd->write_config;
+    $httpd->graceful;
+    return;
+}
+
+# Keys are worth something only where they are published now.
+sub test_moved {
+    my ($httpd, $db, $name) = @_;
+    $httpd->expect_log(qr/The keys of .* stay as they are/);
+    move($httpd, "$name jwks=$name/nowhere");
+    becomes($httpd, token('second', $name), 503, 'a key set that is to be had elsewhere', qr/200/);
+    move($httpd, "$name jwks=$name/jwks");
+    age($db);
+    becomes($httpd, sub { age($db); token('second', $name) }, 200, '... and is there', qr/503/);
     return;
 }
 
