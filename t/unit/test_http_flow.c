@@ -112,7 +112,7 @@ static void make_fast(fixture_t *f)
 
 static void run_fast(call_t *call)
 {
-    apr_time_t end = apr_time_now() + apr_time_from_sec(10);
+    apr_time_t end = apr_time_now() + apr_time_from_sec(60);
 
     while (!call->done) {
         assert_true(apr_time_now() < end);
