@@ -21,7 +21,7 @@ my $s = P2P::Sandbox->start(tls => 0, payers => [
         'SandboxGrant at-3 rt-3', 'SandboxClient "my client" "se:cr%+t"', 'SandboxClient public',
         'SandboxPatientMember member_id']},
     {name => 'strict', directives => ['SandboxClient c s', 'SandboxClientAuth post', 'SandboxTokenRequire resource=abc', 'SandboxGrant a r']},
-    {name => 'relative', directives => ['SandboxPageSize 10', 'SandboxNextLink relative', 'SandboxTotal last']},
+    {name => 'relative', directives => ['SandboxToken /oauth/token', 'SandboxPageSize 10', 'SandboxNextLink relative', 'SandboxTotal last']},
     {name => 'query', directives => ['SandboxPageSize 10', 'SandboxNextLink query', 'SandboxTotal none']},
     {name => 'internal', directives => ['SandboxPageSize 10', 'SandboxNextLink internal-host', 'SandboxEverythingWithout Patient',
         'SandboxFault "{\"match\":\"metadata\",\"do\":\"status\",\"status\":500}"']},
@@ -95,6 +95,9 @@ subtest 'tokens' => sub {
     is bearer('at-9'), 200, 'a grant can be added';
     is get('locked', $s->origin('locked') . '/.well-known/openid-configuration')->{json}{token_endpoint}, $s->token_url('locked'), 'OpenID document';
     is get('locked', '/.well-known/smart-configuration')->{json}{token_endpoint}, $s->token_url('locked'), 'SMART document';
+    my $keys = get('relative', '/.well-known/smart-configuration')->{json}{jwks_uri};
+    like $keys, qr{/oauth/jwks$}, 'keys lie beside the token endpoint';
+    ok get('relative', $keys)->{json}{keys}, '... and are there';
 };
 
 sub basic { my ($text) = @_; return (Authorization => 'Basic ' . encode_base64($text, '')) }

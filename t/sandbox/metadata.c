@@ -24,6 +24,13 @@ int sandbox_metadata(sandbox_call_t *call)
     return sandbox_out_send(&out, HTTP_OK, SANDBOX_FHIR_JSON);
 }
 
+const char *sandbox_jwks_path(const sandbox_call_t *call)
+{
+    const char *token = call->payer->token_path, *end = strrchr(token, '/');
+
+    return apr_pstrcat(call->r->pool, apr_pstrmemdup(call->r->pool, token, end ? (apr_size_t)(end - token) : 0), "/jwks", NULL);
+}
+
 int sandbox_well_known(sandbox_call_t *call, int smart)
 {
     const sandbox_payer_t *payer = call->payer;
@@ -32,11 +39,11 @@ int sandbox_well_known(sandbox_call_t *call, int smart)
 
     sandbox_out_init(&out, call, 1024);
     p2p_buf_printf(&out.buf, "{\"issuer\":\"%s\",\"token_endpoint\":\"%s%s\",\"authorization_endpoint\":\"%s/authorize\","
-                   "\"jwks_uri\":\"%s/jwks\",\"grant_types_supported\":[\"refresh_token\",\"client_credentials\"],"
+                   "\"jwks_uri\":\"%s%s\",\"grant_types_supported\":[\"refresh_token\",\"client_credentials\"],"
                    "\"response_types_supported\":[\"code\"],\"subject_types_supported\":[\"public\"],"
                    "\"id_token_signing_alg_values_supported\":[\"RS256\"],"
                    "\"token_endpoint_auth_methods_supported\":[\"client_secret_basic\",\"client_secret_post\",\"none\"]",
-                   payer->issuer ? payer->issuer : origin, origin, payer->token_path, origin, origin);
+                   payer->issuer ? payer->issuer : origin, origin, payer->token_path, origin, origin, sandbox_jwks_path(call));
     if (smart)
         p2p_buf_puts(&out.buf, ",\"capabilities\":[\"permission-patient\",\"permission-offline\"]");
     p2p_buf_puts(&out.buf, "}");

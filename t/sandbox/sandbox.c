@@ -136,7 +136,7 @@ static int serve(sandbox_call_t *call)
     if (sandbox_faults_before(call, &rv)) return rv;
     if (strcmp(uri, payer->token_path) == 0) return sandbox_token_endpoint(call);
     if (ends(uri, "/.well-known/openid-configuration")) return sandbox_well_known(call, 0);
-    if (strcmp(uri, "/jwks") == 0) return sandbox_jwks(call);
+    if (strcmp(uri, sandbox_jwks_path(call)) == 0) return sandbox_jwks(call);
     call->path = below(uri, payer->base);
     if (!call->path) return sandbox_outcome(call, HTTP_NOT_FOUND, "HAPI-0302: Unknown resource path");
     return serve_fhir(call);
