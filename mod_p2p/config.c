@@ -16,6 +16,9 @@
 #ifndef P2P_STATE_DIR
 #define P2P_STATE_DIR "/var/lib/p2p"
 #endif
+#ifndef P2P_MAIL_DIR
+#define P2P_MAIL_DIR "/etc/apache2/p2p/mail"
+#endif
 
 #define KIB APR_INT64_C(1024)
 #define MIB (KIB * KIB)
@@ -23,7 +26,7 @@
 
 typedef enum {
     KIND_TEXT, KIND_FILE, KIND_FILES, KIND_FLAG, KIND_NUMBER, KIND_SIZE, KIND_CHOICE, KIND_AUTH, KIND_SPOOL,
-    KIND_ORIGINS, KIND_MDM, KIND_WORDS, KIND_TRUST
+    KIND_ORIGINS, KIND_HEADER, KIND_MDM, KIND_WORDS, KIND_TRUST
 } kind_t;
 
 /* One directive: where in p2p_config_t its value goes (int, apr_int64_t or const char *, as its kind says)
@@ -32,7 +35,7 @@ typedef struct setting_t {
     kind_t kind;
     apr_size_t offset;
     apr_int64_t low, high;  /* of a number or size */
-    const char *choices[2]; /* of a choice; the value is the index */
+    const char *choices[3]; /* of a choice; the value is the index */
 } setting_t;
 
 typedef const char *(*setter_fn)(cmd_parms *cmd, void *field, int argc, char *const argv[]);
@@ -73,6 +76,17 @@ static const char *set_origins(cmd_parms *cmd, void *field, int argc, char *cons
 
     for (int i = 0; i < argc; i++) joined = apr_pstrcat(cmd->pool, joined, i ? " " : "", argv[i], NULL);
     *(const char **)field = joined;
+    return NULL;
+}
+
+/* One more of those that stand before it. */
+static const char *set_header(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    const char **lines = field;
+
+    (void)argc;
+    if (strpbrk(argv[0], "\r\n")) return apr_psprintf(cmd->pool, "%s must be one line", cmd->cmd->name);
+    *lines = apr_pstrcat(cmd->pool, *lines, **lines ? "\n" : "", argv[0], NULL);
     return NULL;
 }
 
@@ -163,13 +177,14 @@ static const char *set_choice(cmd_parms *cmd, void *field, int argc, char *const
     const setting_t *setting = cmd->info;
 
     (void)argc;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3 && setting->choices[i]; i++) {
         if (ap_cstr_casecmp(argv[0], setting->choices[i])) continue;
         *(int *)field = i;
         return NULL;
     }
-    return apr_psprintf(cmd->pool, "%s must be %s or %s, not \"%s\"", cmd->cmd->name, setting->choices[0],
-                        setting->choices[1], argv[0]);
+    return apr_psprintf(cmd->pool, "%s must be %s%s%s or %s, not \"%s\"", cmd->cmd->name, setting->choices[0],
+                        setting->choices[2] ? ", " : "", setting->choices[2] ? setting->choices[1] : "",
+                        setting->choices[setting->choices[2] ? 2 : 1], argv[0]);
 }
 
 /* The ways to authenticate at the target, with the number of files that follow. */
@@ -239,6 +254,7 @@ static const struct {
     [KIND_AUTH] = { set_auth, 1, 3 },
     [KIND_SPOOL] = { set_spool, 1, 2 },
     [KIND_ORIGINS] = { set_origins, 1, 64 },
+    [KIND_HEADER] = { set_header, 1, 1 },
     [KIND_MDM] = { set_mdm, 1, 2 },
     [KIND_WORDS] = { set_words, 1, 64 },
     [KIND_TRUST] = { p2p_trust_set, 2, 16 },
@@ -248,12 +264,13 @@ static const struct {
 static const char *check_place(cmd_parms *cmd, const p2p_config_t *config)
 {
     const ap_directive_t *before = apr_hash_get(config->places, cmd->cmd->name, APR_HASH_KEY_STRING);
+    kind_t kind = ((const setting_t *)cmd->info)->kind;
 
     if (cmd->server->is_virtual || cmd->path) {
         return apr_psprintf(cmd->pool, "%s belongs in the main server configuration: move it out of the <%s> "
                             "section", cmd->cmd->name, cmd->path ? "Location" : "VirtualHost");
     }
-    if (!before || ((const setting_t *)cmd->info)->kind == KIND_TRUST) return NULL;
+    if (!before || kind == KIND_TRUST || kind == KIND_HEADER) return NULL;
     return apr_psprintf(cmd->pool, "%s stands twice: remove this one or the one in line %d of %s",
                         cmd->cmd->name, before->line_num, before->filename);
 }
@@ -341,6 +358,17 @@ const command_rec p2p_commands[] = {
     SETTING("P2PRestartWithin", "DAYS", AT(NUMBER, spec.restart_within), RANGE(0, 365)),
     SETTING("P2PKeepJobs", "DAYS", AT(NUMBER, spec.keep_jobs), RANGE(1, 36500)),
     SETTING("P2PBodyLimit", "N", AT(SIZE, spec.body_limit), RANGE(KIB, GIB)),
+    SETTING("P2PHookURL", "URL", AT(TEXT, spec.hook_url)),
+    SETTING("P2PSubscriptionCriteria", "CRITERIA", AT(TEXT, spec.subscription_criteria)),
+    SETTING("P2PSubscriptionPayload", "TYPE | none", AT(TEXT, spec.subscription_payload)),
+    SETTING("P2PSubscriptionHeader", "HEADER", AT(HEADER, spec.subscription_headers)),
+    SETTING("P2PMailServer", "URL", AT(TEXT, spec.mail_server)),
+    SETTING("P2PMailStartTLS", "On | Off", AT(FLAG, spec.mail_starttls)),
+    SETTING("P2PMailFrom", "ADDRESS", AT(TEXT, spec.mail_from)),
+    SETTING("P2PMailAdmins", "ADDRESS ...", AT(ORIGINS, spec.mail_admins)),
+    SETTING("P2PMailAuth", "FILE", AT(FILE, mail_auth_file)),
+    SETTING("P2PMailTemplates", "DIR", AT(FILE, spec.mail_templates)),
+    SETTING("P2PMailMember", "task | record | off", AT(CHOICE, spec.mail_member), .choices = { "task", "record", "off" }),
     SETTING("P2PTrustIssuer",
             "[definition] ISSUER [keys=FILE | jwks=URL | introspection[=URL] client=FILE] audience=AUD[,AUD] [portal=SCOPE[,SCOPE]] [administration=SCOPE[,SCOPE]]",
             .kind = KIND_TRUST),
@@ -361,6 +389,7 @@ void *p2p_config_create(apr_pool_t *p, server_rec *s)
     (void)s;
     config->spec = *p2p_spec_make(p);
     if (!config->spec.spool_dir) config->spec.spool_dir = P2P_STATE_DIR;
+    config->spec.mail_templates = P2P_MAIL_DIR;
     config->runner = P2P_RUNNER_PATH;
     config->key_files = apr_array_make(p, 1, sizeof(const char *));
     config->trust_lines = p2p_trust_lines(p);

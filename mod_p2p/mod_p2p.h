@@ -21,6 +21,7 @@ typedef struct p2p_config_t {
     p2p_spec_t spec;
     const char *auth_file;         /* P2PTargetAuth bearer and basic */
     const char *cert_file, *key_file; /* P2PTargetAuth certificate */
+    const char *mail_auth_file;    /* P2PMailAuth */
     apr_array_header_t *key_files; /* P2PSecretKeyFile: const char * */
     const char *runner;            /* P2PRunner */
     apr_array_header_t *administrators; /* P2PAdministrators: const char *, names as httpd's own authentication tells them */

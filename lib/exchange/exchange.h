@@ -17,6 +17,7 @@ typedef struct p2p_exchange_context_t {
     const p2p_log_t *log;        /* not NULL */
     p2p_http_t *http;            /* the loop, and what talks to sources */
     p2p_http_t *target_http;     /* the same loop, for the target: it brings P2PTargetAuth's credentials along */
+    struct p2p_smtp_t *smtp;     /* the same loop, for the mail server (net/smtp.h); NULL: nothing is mailed */
     p2p_db_t *db;
     const char *owner;           /* this runner, as in its leases */
     p2p_spool_t *spool;          /* for what waits; NULL: it has to stay in memory */

@@ -8,6 +8,10 @@
 #define P2P_KIND_TEST "definition-test"  /* tries what a definition names; its result is kept like an ended job */
 #define P2P_KIND_REFRESH "jwks-refresh"  /* fetches what an issuer publishes; its row is gone when it is done */
 
+#define P2P_KIND_SUBSCRIPTION "subscription" /* seeds the target's Subscription, or looks whether it is still active */
+#define P2P_KIND_TASKS "task-look"       /* reads Tasks of the target: those that were hinted at, and what a search finds */
+#define P2P_KIND_MAIL "mail"             /* sends what is due in the outbox */
+
 /* Text fields are never NULL. */
 typedef struct p2p_chore_t {
     p2p_job_t job;       /* without grant, patient, Task and counts; oidc_server_id is 0 where it is about no definition */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
-typedef enum { TEXT, NUMBER, BIG, FLAG, AUTH, KEYS, TRUSTS } kind_t;
+typedef enum { TEXT, NUMBER, BIG, FLAG, AUTH, MAIL_MEMBER, KEYS, TRUSTS } kind_t;
 
 typedef struct member_t {
     const char *name;
@@ -50,6 +50,17 @@ static const member_t members[] = {
     MEMBER("spoolBytes", BIG, spool_bytes),
     MEMBER("keyDir", TEXT, key_dir),
     MEMBER("bodyLimit", BIG, body_limit),
+    MEMBER("hookUrl", TEXT, hook_url),
+    MEMBER("subscriptionCriteria", TEXT, subscription_criteria),
+    MEMBER("subscriptionPayload", TEXT, subscription_payload),
+    MEMBER("subscriptionHeaders", TEXT, subscription_headers),
+    MEMBER("mailServer", TEXT, mail_server),
+    MEMBER("mailStartTls", FLAG, mail_starttls),
+    MEMBER("mailFrom", TEXT, mail_from),
+    MEMBER("mailAdmins", TEXT, mail_admins),
+    MEMBER("mailCredential", TEXT, mail_credential),
+    MEMBER("mailTemplates", TEXT, mail_templates),
+    MEMBER("mailMember", MAIL_MEMBER, mail_member),
     MEMBER("trust", TRUSTS, trusts),
     MEMBER("runners", NUMBER, runners),
     MEMBER("instance", TEXT, instance),
@@ -64,6 +75,10 @@ static const char *const auth_names[] = {
     [P2P_AUTH_CERTIFICATE] = "certificate", [P2P_AUTH_CLIENT_CREDENTIALS] = "client-credentials",
 };
 
+static const char *const mail_member_names[] = {
+    [P2P_MAIL_MEMBER_TASK] = "task", [P2P_MAIL_MEMBER_RECORD] = "record", [P2P_MAIL_MEMBER_OFF] = "off",
+};
+
 p2p_spec_t *p2p_spec_make(apr_pool_t *p)
 {
     p2p_spec_t *spec = apr_pcalloc(p, sizeof *spec);
@@ -71,6 +86,11 @@ p2p_spec_t *p2p_spec_make(apr_pool_t *p)
     spec->keyring = p2p_keyring_make(p);
     spec->trusts = apr_array_make(p, 2, sizeof(p2p_trust_t));
     spec->origins = "";
+    spec->subscription_criteria = P2P_SUBSCRIPTION_CRITERIA;
+    spec->subscription_payload = "application/fhir+json";
+    spec->subscription_headers = "";
+    spec->mail_starttls = 1;
+    spec->mail_admins = "";
     spec->retry_for = 3600;
     spec->keep_jobs = 90;
     spec->keep_audit = 2190;
@@ -117,6 +137,9 @@ static void print_member(apr_pool_t *p, json_object *doc, const member_t *member
     case AUTH:
         p2p_json_add_str(doc, member->name, auth_names[*(const p2p_target_auth_kind_t *)field]);
         break;
+    case MAIL_MEMBER:
+        p2p_json_add_str(doc, member->name, mail_member_names[*(const p2p_mail_member_t *)field]);
+        break;
     case KEYS:
         json_object_object_add(doc, member->name, print_keys(p, *(p2p_keyring_t *const *)field));
         break;
@@ -160,16 +183,33 @@ static p2p_error_t *parse_number(apr_pool_t *p, const char *name, json_object *v
     return json_object_is_type(value, json_type_int) && *out >= 0 && *out <= max ? NULL : bad(p, name);
 }
 
-static p2p_error_t *parse_auth(apr_pool_t *p, const char *name, json_object *value,
-                               p2p_target_auth_kind_t *field)
+/* *index is that of the word among names. */
+static p2p_error_t *parse_word(apr_pool_t *p, const char *name, json_object *value, const char *const *names, size_t count, size_t *index)
 {
     const char *word;
-    size_t i = 0, count = sizeof auth_names / sizeof *auth_names;
 
     P2P_TRY(parse_text(p, name, value, &word));
-    while (i < count && strcmp(auth_names[i], word)) i++;
-    if (i == count) return bad(p, name);
+    for (*index = 0; *index < count && strcmp(names[*index], word); ++*index) continue;
+    return *index < count ? NULL : bad(p, name);
+}
+
+#define COUNT(names) (sizeof(names) / sizeof *(names))
+
+static p2p_error_t *parse_auth(apr_pool_t *p, const char *name, json_object *value, p2p_target_auth_kind_t *field)
+{
+    size_t i = 0;
+
+    P2P_TRY(parse_word(p, name, value, auth_names, COUNT(auth_names), &i));
     *field = (p2p_target_auth_kind_t)i;
+    return NULL;
+}
+
+static p2p_error_t *parse_mail_member(apr_pool_t *p, const char *name, json_object *value, p2p_mail_member_t *field)
+{
+    size_t i = 0;
+
+    P2P_TRY(parse_word(p, name, value, mail_member_names, COUNT(mail_member_names), &i));
+    *field = (p2p_mail_member_t)i;
     return NULL;
 }
 
@@ -204,6 +244,8 @@ static p2p_error_t *parse_member(apr_pool_t *p, const member_t *member, json_obj
         return NULL;
     case AUTH:
         return parse_auth(p, member->name, value, field);
+    case MAIL_MEMBER:
+        return parse_mail_member(p, member->name, value, field);
     case KEYS:
         return parse_keys(p, member->name, value, *(p2p_keyring_t **)field);
     case TRUSTS:

@@ -11,6 +11,12 @@
 
 typedef enum { P2P_AUTH_NONE, P2P_AUTH_BEARER, P2P_AUTH_BASIC, P2P_AUTH_CERTIFICATE, P2P_AUTH_CLIENT_CREDENTIALS } p2p_target_auth_kind_t;
 
+/* Where a member's address is taken from: from his Task or else his Patient, from his Patient alone; or he gets no mail. */
+typedef enum { P2P_MAIL_MEMBER_TASK, P2P_MAIL_MEMBER_RECORD, P2P_MAIL_MEMBER_OFF } p2p_mail_member_t;
+
+/* What the Subscription asks for where nothing else is said. */
+#define P2P_SUBSCRIPTION_CRITERIA "Task?code=http://payer-to-payer-exchange/CodeSystem/p2p-internal-codes|p2p-request-add-provider-id"
+
 /* Strings live as long as the structure's pool; NULL where a thing is not set. */
 typedef struct p2p_spec_t {
     const char *target;                    /* P2PTarget, without trailing slash */
@@ -42,6 +48,17 @@ typedef struct p2p_spec_t {
     const char *key_dir;                   /* P2PKeyDir */
     apr_int64_t spool_bytes;               /* 2 GiB */
     apr_int64_t body_limit;                /* P2PBodyLimit: 1 MiB (httpd's own) */
+    const char *hook_url;                  /* P2PHookURL; NULL: Tasks are searched for */
+    const char *subscription_criteria;     /* P2PSubscriptionCriteria */
+    const char *subscription_payload;      /* P2PSubscriptionPayload: a media type, or "none" */
+    const char *subscription_headers;      /* P2PSubscriptionHeader: "Name: value" each, parted by line feeds; "" for none */
+    const char *mail_server;               /* P2PMailServer: smtp[s]://host[:port]; NULL: nothing is mailed */
+    int mail_starttls;                     /* P2PMailStartTLS: On */
+    const char *mail_from;                 /* P2PMailFrom: an address */
+    const char *mail_admins;               /* P2PMailAdmins: addresses, parted by spaces; "" for none */
+    const char *mail_credential;           /* contents of P2PMailAuth's file, trimmed: "user:password" */
+    const char *mail_templates;            /* P2PMailTemplates: the directory */
+    p2p_mail_member_t mail_member;         /* P2PMailMember: task */
     apr_array_header_t *trusts;            /* P2PTrustIssuer: p2p_trust_t, none; through JSON go only those parts that a runner needs */
     int runners;                           /* P2PRunners: 1 (httpd's own) */
     const char *instance;                  /* a UUID of this httpd parent's life */

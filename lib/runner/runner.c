@@ -9,7 +9,7 @@
 #include "net/http_curl.h"
 #include "oidc/target_http.h"
 #include "runner/claim.h"
-#include "runner/trusts.h"
+#include "runner/duties.h"
 #include "runner/wake.h"
 #include "store/hash_keys.h"
 #include "store/audit_store.h"
@@ -24,7 +24,6 @@
 #define HEARTBEAT apr_time_from_sec(3)
 #define LOOK apr_time_from_sec(5)       /* at the queue, also when nobody said that there is something */
 #define TICK apr_time_from_sec(1)
-#define ISSUERS apr_time_from_sec(60)   /* are their keys old? */
 #define TIDY apr_time_from_sec(60)      /* retention, by one runner of the target at a time: so many jobs then, */
 #define TIDY_JOBS 100
 #define TIDY_AT_A_TIME 10               /* some in each tick: it holds nothing else up */
@@ -50,10 +49,11 @@ typedef struct runner_t {
     apr_pool_t *db_pool;
     p2p_exchange_context_t context;
     p2p_claims_t *claims;
+    p2p_duties_t *duties;
     const char *instance, *host;
     int is_registered;
     apr_time_t confirmed;       /* monotonic, as all times here: when the last heartbeat that came through was sent */
-    apr_time_t next_heartbeat, next_look, next_tick, next_tidy, next_issuers;
+    apr_time_t next_heartbeat, next_look, next_tick, next_tidy;
     int tidy_left;              /* ended jobs that this runner may still see to this minute */
     apr_interval_time_t back_off; /* 0 while the database is there */
     int is_idle;                /* the queue had nothing at the last look */
@@ -242,17 +242,10 @@ static void tick(runner_t *r)
     r->next_tick = now(r) + TICK;
 }
 
-/* Keys of trusted issuers that are missing or old are fetched by whichever runner is first. */
-static void look_at_issuers(runner_t *r)
+static void do_duties(runner_t *r)
 {
-    p2p_error_t *error;
-    int asked;
-
-    if (!r->is_registered || r->back_off || now(r) < r->next_issuers) return;
-    error = p2p_trusts_ask_old(&r->context, r->scratch, &asked);
-    if (error) p2p_log_error(r->log, P2P_LOG_WARN, "Keys of trusted issuers are not fetched now", error);
-    else if (asked) r->next_look = 0;
-    r->next_issuers = now(r) + ISSUERS;
+    if (!r->is_registered || r->back_off) return;
+    if (p2p_duties_do(r->duties, r->scratch)) r->next_look = 0;
 }
 
 /* Is it time, and this runner's turn? */
@@ -334,7 +327,7 @@ static void round_of_work(runner_t *r)
 {
     apr_pool_clear(r->scratch);
     keep_lease(r);
-    look_at_issuers(r);
+    do_duties(r);
     look_at_queue(r);
     tidy(r);
     tick(r);
@@ -385,6 +378,7 @@ static p2p_error_t *prepare(runner_t *r)
     if (r->spec->spool_dir) r->context.spool = p2p_spool_make(r->pool, r->spec->spool_dir, r->spec->spool_bytes);
     r->context.reading = p2p_reading_make(r->pool, &r->clock, r->spec->memory);
     r->claims = p2p_claims_make(r->pool, &r->context);
+    r->duties = p2p_duties_make(r->pool, &r->context);
     return NULL;
 }
 

@@ -151,6 +151,8 @@ typedef struct p2p_job_ending_t {
     p2p_job_status_t status;   /* COMPLETED, FAILED or STOPPED */
     const p2p_error_t *error;  /* of a FAILED one */
     int untouched;             /* nothing can have been written */
+    const struct p2p_task_event_t *event;  /* model/task_event.h; NULL: nobody is told */
+    const apr_array_header_t *mails;       /* that it leads to */
 } p2p_job_ending_t;
 
 /* Ends the job: waiting 0, counts the sums of its parts', the error's detail sealed; of a COMPLETED one parts' hashes are deleted; the

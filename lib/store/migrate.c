@@ -148,7 +148,51 @@ static const char *const schema_3[] = {
     NULL,
 };
 
-static const char *const *const steps[P2P_SCHEMA] = {schema_1, schema_2, schema_3};
+/* Schema 4: people are told. */
+static const char *const schema_4[] = {
+    /* The Subscription of a target that delivers to endpoint (P2PHookURL). id: at the target; status: what it says there, "refused" where the
+     * target takes none. secret_before is good for 24 hours after rotated. */
+    "CREATE TABLE p2p_subscription (target TEXT NOT NULL, endpoint TEXT NOT NULL, id" TEXT_COLUMN ", status" TEXT_COLUMN ", fault" TEXT_COLUMN
+    ", secret" SEALED_COLUMN ", secret_before" SEALED_COLUMN ", rotated" NUMBER_COLUMN ", checked" NUMBER_COLUMN
+    ", PRIMARY KEY (target, endpoint))",
+
+    /* How far a target's Tasks are known. began, until: the target's times; searched: ours. */
+    "CREATE TABLE p2p_task_watch (target TEXT NOT NULL PRIMARY KEY, began" NUMBER_COLUMN ", until" NUMBER_COLUMN ", searched" NUMBER_COLUMN
+    ", fault" TEXT_COLUMN ")",
+
+    /* Tasks to be looked at; an empty task_id asks for a search. */
+    "CREATE TABLE p2p_task_hint (target TEXT NOT NULL, task_id TEXT NOT NULL, version" NUMBER_COLUMN ", noted" NUMBER_COLUMN
+    ", PRIMARY KEY (target, task_id))",
+
+    /* What has happened, once: subject is "Task/ID", or "job/UUID/ATTEMPT" of an exchange; status is the Task's. */
+    "CREATE TABLE p2p_task_event (target TEXT NOT NULL, subject TEXT NOT NULL, status TEXT NOT NULL, time" NUMBER_COLUMN
+    ", PRIMARY KEY (target, subject, status))",
+    "CREATE INDEX p2p_task_event_time ON p2p_task_event (time)",
+
+    /* Mail. state: queued, sent, undeliverable, refused; role: member, administrator. address is empty until it has been looked up, and address,
+     * patient and details again when they have been erased. recipient_hash: keyed hash of patient and address, once admitted; due: not before. */
+    "CREATE TABLE p2p_outbox (id BIGINT NOT NULL PRIMARY KEY, version" NUMBER_COLUMN ", target" TEXT_COLUMN ", template" TEXT_COLUMN
+    ", role" TEXT_COLUMN ", state" TEXT_COLUMN ", subject" TEXT_COLUMN ", status" TEXT_COLUMN ", address" SEALED_COLUMN
+    ", patient" SEALED_COLUMN ", details" SEALED_COLUMN ", recipient_hash" TEXT_COLUMN ", admitted" NUMBER_COLUMN
+    ", create_time" NUMBER_COLUMN ", due" NUMBER_COLUMN ", attempts" NUMBER_COLUMN ", code" TEXT_COLUMN ", fault" TEXT_COLUMN
+    ", end_time" NUMBER_COLUMN ")",
+    "CREATE INDEX p2p_outbox_due ON p2p_outbox (target, due, id) WHERE state = 'queued'",
+    "CREATE INDEX p2p_outbox_recipient ON p2p_outbox (recipient_hash, admitted) WHERE recipient_hash <> ''",
+    "CREATE INDEX p2p_outbox_state ON p2p_outbox (state, id)",
+    "CREATE INDEX p2p_outbox_kept ON p2p_outbox (target, end_time) WHERE end_time > 0 AND details <> ''",
+
+    /* Why nothing is mailed for now: a fault of the configuration or of the mail server. */
+    "CREATE TABLE p2p_mail_hold (target TEXT NOT NULL PRIMARY KEY, code" TEXT_COLUMN ", fault" TEXT_COLUMN ", since" NUMBER_COLUMN
+    ", until" NUMBER_COLUMN ", attempts" NUMBER_COLUMN ")",
+
+    /* Why the target has no Task of the job. */
+    "ALTER TABLE p2p_job ADD COLUMN task_fault" TEXT_COLUMN,
+
+    "UPDATE p2p_schema SET version = 4 WHERE id = 1",
+    NULL,
+};
+
+static const char *const *const steps[P2P_SCHEMA] = {schema_1, schema_2, schema_3, schema_4};
 
 /* *version is 0 where there is no schema. */
 static p2p_error_t *read_version(p2p_db_t *db, apr_pool_t *p, int *version)

@@ -20,6 +20,8 @@ static const p2p_sealed_table_t tables[] = {
     {"p2p_rejected", {"job_id", "request", "part", "number", "chunk"}, "iiiii", {{"source_id", 3}, {"detail", 3}, {"body", 4}}, LARGE_ROWS,
      LABELS("rejected")},
     {"p2p_id_map", {"target", "source_id"}, "ss", {{"target_id", 1}}, ROWS, LABELS("id_map")},
+    {"p2p_subscription", {"target", "endpoint"}, "ss", {{"secret", 1}, {"secret_before", 1}}, ROWS, LABELS("subscription")},
+    {"p2p_outbox", {"id"}, "i", {{"address", 0}, {"patient", 0}, {"details", 0}}, ROWS, LABELS("outbox")},
     {"p2p_hash_key", {"number"}, "i", {{"value", 0}}, ROWS, LABELS("hash_key")},
 };
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of statements. A place that knows a table's columns is here, in migrate.c, or in that table's
  * store. */
-#include "store/sql.h"
-
-#include <string.h>
-#include <apr_strings.h>
+#include "store/sql_private.h"
 
 #define SERVER_COLUMNS                                                                             \
     "pid, version, name, issuer, id_namespace, client_id, client_secret, key_text, key_file, "     \
@@ -76,7 +73,7 @@
     "lease_owner = %s, lease_epoch = lease_epoch + 1, " TOUCH ", waiting = 0, "                   \
     "start_time = CASE WHEN start_time = 0 THEN {now} ELSE start_time END"
 
-static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
+static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
     [P2P_SQL_NOW] = {"p2p_now", "SELECT {now}", "", 1},
     [P2P_SQL_BEGIN] = {"p2p_begin", "{begin}", "", 0},
     [P2P_SQL_COMMIT] = {"p2p_commit", "COMMIT", "", 0},
@@ -505,60 +502,7 @@ static const p2p_sql_statement_t statements[P2P_SQL_COUNT] = {
         "WHERE r.target = j.target AND r.lease_until > {now}) GROUP BY j.target ORDER BY j.target", "", 2},
 };
 
-/* The words in which the drivers differ. */
-typedef struct fragment_t {
-    const char *name, *sqlite, *pgsql;
-} fragment_t;
-
-static const fragment_t fragments[] = {
-    {"{now}", "(CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS BIGINT) * 1000)",
-     "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"},
-    {"{begin}", "BEGIN IMMEDIATE", "BEGIN"},
-    {"{skip_locked}", "", "FOR UPDATE SKIP LOCKED"},
-    /* Who holds a row by the latter is not waited for by others that do, only by who wants to remove it. SQLite has one writer at a time. */
-    {"{for_update}", "", "FOR UPDATE"},
-    {"{for_key_share}", "", "FOR KEY SHARE"},
-    {"{position}", "instr", "strpos"},
-    /* SQLite chooses by the number of columns that are equal, and has to be told. */
-    {"{queued}", "INDEXED BY p2p_job_queue", ""},
-    {"{running}", "INDEXED BY p2p_job_running", ""},
-    {"{chores}", "INDEXED BY p2p_job_chore", ""},
-    {"{resting}", "INDEXED BY p2p_job_resting", ""},
-    {"{tables}", "(SELECT name FROM sqlite_master WHERE type = 'table')",
-     "(SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema())"},
-    {"%lld", "CAST(%lld AS BIGINT)", "CAST(%lld AS BIGINT)"},
-};
-
 const p2p_sql_statement_t *p2p_sql(p2p_sql_t statement)
 {
-    return &statements[statement];
-}
-
-static const fragment_t *fragment_at(const char *text)
-{
-    for (apr_size_t i = 0; i < sizeof fragments / sizeof *fragments; i++) {
-        if (!strncmp(text, fragments[i].name, strlen(fragments[i].name))) return &fragments[i];
-    }
-    return NULL;
-}
-
-const char *p2p_sql_text(apr_pool_t *p, p2p_sql_t statement, int pgsql)
-{
-    return p2p_sql_for(p, statements[statement].text, pgsql);
-}
-
-const char *p2p_sql_for(apr_pool_t *p, const char *rest, int pgsql)
-{
-    const char *result = "";
-
-    while (*rest) {
-        apr_size_t plain = strcspn(rest, "{%");
-        const fragment_t *fragment = fragment_at(rest + plain);
-        const char *word = fragment ? (pgsql ? fragment->pgsql : fragment->sqlite) : "";
-
-        if (!fragment && rest[plain]) plain++;
-        result = apr_pstrcat(p, result, apr_pstrmemdup(p, rest, plain), word, NULL);
-        rest += plain + (fragment ? strlen(fragment->name) : 0);
-    }
-    return result;
+    return statement < P2P_SQL_TOLD ? &statements[statement] : &p2p_sql_told[statement - P2P_SQL_TOLD];
 }

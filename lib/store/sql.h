@@ -5,7 +5,7 @@
 
 #include <apr_pools.h>
 
-/* The statements, in the order of sql.c. BEGIN, COMMIT and ROLLBACK are never prepared (PostgreSQL cannot).
+/* The statements, in the order of sql.c and sql_told.c. BEGIN, COMMIT and ROLLBACK are never prepared (PostgreSQL cannot).
  */
 typedef enum {
     P2P_SQL_NOW,
@@ -150,6 +150,11 @@ typedef enum {
     P2P_SQL_STATUS_QUEUED,
     P2P_SQL_STATUS_RESTING,
     P2P_SQL_STATUS_UNSERVED,
+
+    P2P_SQL_TOLD, /* from here in sql_told.c */
+    P2P_SQL_EVENT_INSERT = P2P_SQL_TOLD,
+    P2P_SQL_HINT_ADD,
+    P2P_SQL_SUBSCRIPTION_GET,
     P2P_SQL_COUNT
 } p2p_sql_t;
 

@@ -36,6 +36,24 @@ static apr_array_header_t *one_rejected(void)
     return all;
 }
 
+static const char *sealed_for(const char *table, const char *column, apr_int64_t row)
+{
+    const char *sealed;
+
+    expect_ok(p2p_seal_column(pool, ring, table, column, row, "value", &sealed));
+    return sealed;
+}
+
+/* What people are told, and by what the target tells us. */
+static void fill_told(void)
+{
+    run_sql(apr_psprintf(pool, "INSERT INTO p2p_subscription (target, endpoint, secret, secret_before) VALUES ('t', 'e', '%s', '%s')",
+                         sealed_for("p2p_subscription", "secret/e", 0), sealed_for("p2p_subscription", "secret_before/e", 0)));
+    run_sql(apr_psprintf(pool, "INSERT INTO p2p_outbox (id, address, patient, details) VALUES (1, '%s', '%s', '%s')",
+                         sealed_for("p2p_outbox", "address", 1), sealed_for("p2p_outbox", "patient", 1),
+                         sealed_for("p2p_outbox", "details", 1)));
+}
+
 static int fill(void **state)
 {
     p2p_id_pair_t pair = {"p2p-derived", "Patient", "at-target"}, *pairs = &pair;
@@ -50,6 +68,7 @@ static int fill(void **state)
     expect_ok(p2p_id_map_note(db, pool, ring, worked_on, "A", &pairs, 1));
     finish(worked_on, "A", P2P_JOB_FAILED);
     expect_ok(p2p_grant_set_access(db, pool, ring, worked_on->grant_id, "access-2"));
+    fill_told();
     old_ring = ring;
     new_ring = p2p_keyring_make(pool);
     add_key(new_ring);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Add Payer Tasks (guide, "Add payer request"), as the target tells them: a member asks for a payer that is not listed. */
+#ifndef P2P_FHIR_ADD_PAYER_H
+#define P2P_FHIR_ADD_PAYER_H
+
+#include <apr_tables.h>
+#include <apr_time.h>
+#include "base/error.h"
+
+/* Text fields are never NULL; "" where the Task does not say it. Nothing in it can be trusted but what the server itself sets. */
+typedef struct p2p_add_payer_t {
+    const char *id, *status;
+    apr_time_t last_updated;  /* meta.lastUpdated; 0: not told */
+    const char *patient;      /* id of the requester, a Patient of the target; "" for any other requester */
+    const char *payer;        /* new-payer-name */
+    const char *first_name, *last_name, *email, *phone;
+} p2p_add_payer_t;
+
+/* Reads a Task; *task is NULL where it is another kind of Task, or no Task. target: the base URL that absolute references may begin with. Errors:
+ * P2P_E_INVALID for what is no JSON. */
+p2p_error_t *p2p_add_payer_read(apr_pool_t *p, const char *body, apr_size_t len, const char *target, p2p_add_payer_t **task);
+
+/* The same of a searchset: array of p2p_add_payer_t, and the URL of the next page ("" where there is none).. */
+typedef struct p2p_add_payer_page_t {
+    apr_array_header_t *tasks;
+    const char *next;
+    apr_time_t latest; /* the last meta.lastUpdated of any Task of the page; 0 where none tells it */
+} p2p_add_payer_page_t;
+p2p_error_t *p2p_add_payer_read_page(apr_pool_t *p, const char *body, apr_size_t len, const char *target, p2p_add_payer_page_t *page);
+
+/* Is it open, that is, in no final status? */
+int p2p_add_payer_is_open(const p2p_add_payer_t *task);
+
+#endif

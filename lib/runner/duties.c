@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of duties. */
+#include "runner/duties.h"
+
+#include "runner/trusts.h"
+
+typedef struct duty_t {
+    const char *not_done; /* the sentence where it fails */
+    apr_interval_time_t every;
+    p2p_error_t *(*ask)(const p2p_exchange_context_t *context, apr_pool_t *p, int *asked);
+} duty_t;
+
+static const duty_t table[] = {
+    {"Keys of trusted issuers are not fetched now", apr_time_from_sec(60), p2p_trusts_ask_old},
+};
+
+#define DUTIES (sizeof table / sizeof *table)
+
+struct p2p_duties_t {
+    p2p_exchange_context_t *context;
+    apr_time_t next[DUTIES];
+};
+
+p2p_duties_t *p2p_duties_make(apr_pool_t *p, p2p_exchange_context_t *context)
+{
+    p2p_duties_t *duties = apr_pcalloc(p, sizeof *duties);
+
+    duties->context = context;
+    return duties;
+}
+
+int p2p_duties_do(p2p_duties_t *duties, apr_pool_t *p)
+{
+    const p2p_exchange_context_t *context = duties->context;
+    int all = 0;
+
+    for (apr_size_t i = 0; i < DUTIES; i++) {
+        apr_time_t now = context->clock->monotonic(context->clock->baton);
+        p2p_error_t *error;
+        int asked = 0;
+
+        if (now < duties->next[i]) continue;
+        error = table[i].ask(context, p, &asked);
+        if (error) p2p_log_error(context->log, P2P_LOG_WARN, table[i].not_done, error);
+        duties->next[i] = now + table[i].every;
+        all += asked;
+    }
+    return all;
+}
