@@ -7,6 +7,10 @@
 #include <apr_time.h>
 #include "base/error.h"
 
+#define P2P_ADD_PAYER_SYSTEM "http://payer-to-payer-exchange/CodeSystem/p2p-internal-codes"
+#define P2P_ADD_PAYER_CODE "p2p-request-add-provider-id" /* of Task.code */
+#define P2P_ADD_PAYER_TEXT 1000 /* bytes of an input that are read, and no half character */
+
 /* Text fields are never NULL; "" where the Task does not say it. Nothing in it can be trusted but what the server itself sets. */
 typedef struct p2p_add_payer_t {
     const char *id, *status;
@@ -16,11 +20,13 @@ typedef struct p2p_add_payer_t {
     const char *first_name, *last_name, *email, *phone;
 } p2p_add_payer_t;
 
-/* Reads a Task; *task is NULL where it is another kind of Task, or no Task. target: the base URL that absolute references may begin with. Errors:
+/* Reads a Task; *task is NULL where it is another kind of Task, no Task, or has no id. Of an input that comes twice the first counts, and what is of
+ * the wrong type is not there; so is a status that is no code. target: the base URL that absolute references may begin with. Errors:
  * P2P_E_INVALID for what is no JSON. */
 p2p_error_t *p2p_add_payer_read(apr_pool_t *p, const char *body, apr_size_t len, const char *target, p2p_add_payer_t **task);
 
-/* The same of a searchset: array of p2p_add_payer_t, and the URL of the next page ("" where there is none).. */
+/* The same of a searchset: array of p2p_add_payer_t, and the URL of the next page as the server wrote it ("" where there is
+ * none). An entry that is JSON but beyond json-c's bounds holds up no other. */
 typedef struct p2p_add_payer_page_t {
     apr_array_header_t *tasks;
     const char *next;
