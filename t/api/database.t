@@ -106,6 +106,7 @@ sub test_schema {
     return;
 }
 
+$ENV{P2P_DATABASES} = 'both';    # these are about the databases themselves
 each_database('away' => sub { my ($db) = @_; return $db->{server} ? test_postgresql($db) : test_sqlite($db) });
 each_database('schema' => sub { my ($db) = @_; return test_schema($db) });
 done_testing();

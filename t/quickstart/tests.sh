@@ -111,7 +111,7 @@ with_build() {
 sanitized() {
     local preload
     preload="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
-    with_build "$RUN/build-sanitized" env P2P_SANITIZED=1 P2P_HTTPD_PRELOAD="$preload" \
+    with_build "$RUN/build-sanitized" env P2P_SANITIZED=1 P2P_DATABASES=one P2P_HTTPD_PRELOAD="$preload" \
         ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=86 UBSAN_OPTIONS=print_stacktrace=1 "$@"
 }
 

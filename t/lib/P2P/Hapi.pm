@@ -32,7 +32,8 @@ sub build {
     return;
 }
 
-# name; dir: a folder for its files; token: the one Bearer token that it takes (undef: it asks for none). Starts nothing.
+# name; dir: a folder for its files; token: the one Bearer token that it takes (undef: it asks for none); resthooks: does it
+# take Subscriptions. Starts nothing.
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { %opt, port => P2P::Httpd::free_port(), owner => $$ }, $class;
@@ -52,7 +53,7 @@ sub start_all {
         my $pid = fork // die "fork: $!\n";
         if (!$pid) {
             exec "$HERE/hapi/hapi", 'start', '--dir', build_dir(), '--port', $server->{port}, '--pidfile', $server->{pidfile}, '--log', $server->{log},
-                '--wait', $PATIENCE, ($server->{tokens} ? ('--tokens', $server->{tokens}) : ()) or POSIX::_exit(70);
+                '--wait', $PATIENCE, ($server->{tokens} ? ('--tokens', $server->{tokens}) : ()), ($server->{resthooks} ? ('--resthooks', 'true') : ()) or POSIX::_exit(70);
         }
         $starting{$pid} = $server;
     }

@@ -40,6 +40,9 @@ import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
     ThreadPoolFactoryConfig.class, SearchParamSubmitterConfig.class, SubscriptionChannelConfig.class,
     SubscriptionSubmitterConfig.class, SubscriptionProcessorConfig.class, SubscriptionTopicConfig.class})
 public class Config {
+    /* The system property that says whether Subscriptions of type rest-hook are taken. */
+    static final String REST_HOOKS = "p2p.resthooks";
+
     /* Referential integrity on write is the default and stays. */
     @Bean
     public JpaStorageSettings storageSettings() {
@@ -52,10 +55,12 @@ public class Config {
         return settings;
     }
 
+    /* Without rest-hooks every Subscription is refused, and writing is faster. */
     @Bean
     public SubscriptionSettings subscriptionSettings() {
         SubscriptionSettings settings = new SubscriptionSettings();
-        settings.addSupportedSubscriptionType(Subscription.SubscriptionChannelType.RESTHOOK);
+        if (Boolean.getBoolean(REST_HOOKS))
+            settings.addSupportedSubscriptionType(Subscription.SubscriptionChannelType.RESTHOOK);
         return settings;
     }
 

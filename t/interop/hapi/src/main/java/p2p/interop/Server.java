@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starts one HAPI FHIR R4 server on the loopback: --port N [--tokens FILE]; --once true ends it once up. */
+/* Starts one HAPI FHIR R4 server on the loopback: --port N [--tokens FILE] [--resthooks true]; --once true ends it once up. */
 package p2p.interop;
 
 import java.nio.file.Path;
@@ -36,6 +36,7 @@ public final class Server {
             switch (args[i]) {
                 case "--port" -> port = Integer.parseInt(args[i + 1]);
                 case "--tokens" -> tokens = Path.of(args[i + 1]);
+                case "--resthooks" -> System.setProperty(Config.REST_HOOKS, args[i + 1]);
                 case "--once" -> once = Boolean.parseBoolean(args[i + 1]);
                 default -> throw new IllegalArgumentException("unknown option " + args[i]);
             }
