@@ -174,15 +174,25 @@ sub without_bookkeeping {
     return $tree;
 }
 
-# The errors that $validate finds in a resource (text), against FHIR R4 itself: profiles of implementation guides are not on the server.
+# Puts the statements of t/interop/profiles.json there, so that $validate knows the profiles that our resources name.
+sub add_profiles {
+    my ($self) = @_;
+    $self->call('POST', $self->{url}, P2P::Httpd::read_file("$HERE/profiles.json"));
+    return $self->{profiles} = 1;
+}
+
+# The errors that $validate finds in a resource (text), against FHIR R4 and, with add_profiles, those profiles that the resource names; one that is not known
+# is an error.
 sub invalid {
     my ($self, $text) = @_;
     my $doc = decode_json($text);
+    my $profiles = $self->{profiles} ? $doc->{meta}{profile} : undef;
     delete $doc->{meta};
+    $doc->{meta} = { profile => $profiles } if $profiles;
     my $answer = $self->request('POST', "$doc->{resourceType}/\$validate", $doc);
     my $outcome = eval { decode_json($answer->{content}) } // {};
     return "$doc->{resourceType}: $answer->{status} to \$validate" if ($outcome->{resourceType} // '') ne 'OperationOutcome';
-    return map { "$doc->{resourceType}/$doc->{id}: $_->{diagnostics}" } grep { $_->{severity} =~ /^(?:error|fatal)$/ } @{ $outcome->{issue} };
+    return map { "$doc->{resourceType}/" . ($doc->{id} // 'new') . ": $_->{diagnostics}" } grep { $_->{severity} =~ /^(?:error|fatal)$/ } @{ $outcome->{issue} };
 }
 
 1;
