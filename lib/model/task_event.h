@@ -36,7 +36,10 @@ typedef struct p2p_mail_order_t {
 /* Who gets what (decisions, "Email"): array of p2p_mail_order_t in p, empty where nobody does or nothing is mailed (no P2PMailServer). */
 apr_array_header_t *p2p_task_event_mails(apr_pool_t *p, const p2p_spec_t *spec, const p2p_task_event_t *event);
 
-/* What templates may say, as JSON text in p: {"payer": …, "member-name": …} for the role. */
+#define P2P_MAIL_VALUE 200 /* characters of a value, at most */
+
+/* What templates may say, as JSON text in p. All are texts, "" where a thing is not known. Members: status, job, and of an exchange payer;
+ * administrators: payer, member-name, member-phone, status, task-id, job, reason. */
 const char *p2p_task_event_values(apr_pool_t *p, const p2p_task_event_t *event, const char *role, apr_size_t *len);
 
 #endif

@@ -170,16 +170,19 @@ static const char *const schema_4[] = {
     "CREATE INDEX p2p_task_event_time ON p2p_task_event (time)",
 
     /* Mail. state: queued, sent, undeliverable, refused; role: member, administrator. address is empty until it has been looked up, and address,
-     * patient and details again when they have been erased. recipient_hash: keyed hash of patient and address, once admitted; due: not before. */
+     * patient and details again when they have been erased. recipient_hash: keyed hash of patient and address; admitted: when that was let
+     * pass; due: not before; tried: the first time that the server put it off. Ids are no counter's: they are made in others' transactions. */
     "CREATE TABLE p2p_outbox (id BIGINT NOT NULL PRIMARY KEY, version" NUMBER_COLUMN ", target" TEXT_COLUMN ", template" TEXT_COLUMN
     ", role" TEXT_COLUMN ", state" TEXT_COLUMN ", subject" TEXT_COLUMN ", status" TEXT_COLUMN ", address" SEALED_COLUMN
     ", patient" SEALED_COLUMN ", details" SEALED_COLUMN ", recipient_hash" TEXT_COLUMN ", admitted" NUMBER_COLUMN
-    ", create_time" NUMBER_COLUMN ", due" NUMBER_COLUMN ", attempts" NUMBER_COLUMN ", code" TEXT_COLUMN ", fault" TEXT_COLUMN
-    ", end_time" NUMBER_COLUMN ")",
+    ", create_time" NUMBER_COLUMN ", due" NUMBER_COLUMN ", tried" NUMBER_COLUMN ", attempts" NUMBER_COLUMN ", code" TEXT_COLUMN
+    ", fault" TEXT_COLUMN ", end_time" NUMBER_COLUMN ")",
     "CREATE INDEX p2p_outbox_due ON p2p_outbox (target, due, id) WHERE state = 'queued'",
     "CREATE INDEX p2p_outbox_recipient ON p2p_outbox (recipient_hash, admitted) WHERE recipient_hash <> ''",
-    "CREATE INDEX p2p_outbox_state ON p2p_outbox (state, id)",
+    "CREATE INDEX p2p_outbox_list ON p2p_outbox (target, id)",
+    "CREATE INDEX p2p_outbox_state ON p2p_outbox (target, state, id)",
     "CREATE INDEX p2p_outbox_kept ON p2p_outbox (target, end_time) WHERE end_time > 0 AND details <> ''",
+    "CREATE INDEX p2p_outbox_ended ON p2p_outbox (target, end_time) WHERE end_time > 0",
 
     /* Why nothing is mailed for now: a fault of the configuration or of the mail server. */
     "CREATE TABLE p2p_mail_hold (target TEXT NOT NULL PRIMARY KEY, code" TEXT_COLUMN ", fault" TEXT_COLUMN ", since" NUMBER_COLUMN
