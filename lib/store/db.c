@@ -16,6 +16,8 @@
 #include "base/clock.h"
 #include "store/db_private.h"
 
+#define BUSY_ATTEMPTS 3 /* of 1.5 seconds each: the driver's patience, which a disk that is slow for once outlasts */
+
 enum { SQLITE_BUSY_CODE = 5, SQLITE_LOCKED_CODE = 6 };
 
 /* One call: what to run and where the result goes. */
@@ -192,13 +194,18 @@ static int attempt(p2p_db_t *db, apr_pool_t *p, call_t *call)
     return 1;
 }
 
+static int is_busy(const p2p_db_t *db, const call_t *call)
+{
+    return !db->pgsql && (call->rv == SQLITE_BUSY_CODE || call->rv == SQLITE_LOCKED_CODE);
+}
+
 /* Can the call be tried again? Inside a transaction of PostgreSQL nothing can: it is aborted. */
 static int recovered(p2p_db_t *db, apr_pool_t *p, const call_t *call)
 {
     apr_dbd_prepared_t *prepared;
 
     if (db->in_transaction && db->pgsql) return 0;
-    if (!db->pgsql && (call->rv == SQLITE_BUSY_CODE || call->rv == SQLITE_LOCKED_CODE)) return 0;
+    if (is_busy(db, call)) return 0;
     if (!connected(db, p)) return 0;
     if (!db->pgsql) {
         apr_hash_set(db->prepared, call->statement->label, APR_HASH_KEY_STRING, NULL);
@@ -222,6 +229,8 @@ static p2p_error_t *run(p2p_db_t *db, apr_pool_t *p, call_t *call)
         db->suspect = 0;
     }
     if (attempt(db, p, call)) return NULL;
+    for (int i = 1; i < BUSY_ATTEMPTS && is_busy(db, call); i++)
+        if (attempt(db, p, call)) return NULL;
     message = driver_message(db, p, call->rv);
     if (!recovered(db, p, call)) return failed_saying(db, p, label, call->rv, message);
     return attempt(db, p, call) ? NULL : failed(db, p, label, call->rv);

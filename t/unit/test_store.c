@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The database room: connection, recovery, transactions, schema, definitions. */
 #include "store_fixture.h"
+#include <apr_thread_proc.h>
 
 
 /* --- the connection --- */
@@ -337,6 +338,34 @@ static void locked_by_another(void **state)
     assert_int_equal(next_id(db), 2);
 }
 
+static void *roll_back_soon(apr_thread_t *thread, void *connection)
+{
+    apr_pool_t *own;
+
+    (void)thread;
+    apr_sleep(apr_time_from_msec(2500));
+    apr_pool_create(&own, NULL);
+    if (p2p_db_run(connection, own, "ROLLBACK")) return connection;
+    apr_pool_destroy(own);
+    return NULL;
+}
+
+/* He holds it for longer than the driver waits, but not for long. */
+static void locked_for_a_moment(void **state)
+{
+    apr_thread_t *thread;
+    apr_status_t ended;
+    p2p_db_t *other;
+
+    (void)state;
+    if (is_pgsql()) return;
+    other = open_db(pool);
+    expect_ok(p2p_db_run(other, pool, "BEGIN IMMEDIATE"));
+    assert_int_equal(apr_thread_create(&thread, NULL, roll_back_soon, other, pool), APR_SUCCESS);
+    assert_int_equal(next_id(db), 1);
+    assert_int_equal(apr_thread_join(&ended, thread), APR_SUCCESS);
+}
+
 /* --- the schema --- */
 
 static void migrates(void **state)
@@ -466,7 +495,7 @@ int main(void)
         WITH_SCHEMA(refused_statements_are_errors), WITH_SCHEMA(schema_changes), WITH_SCHEMA(sessions_die),
         WITH_SCHEMA(server_restarts), WITH_SCHEMA(wrapped), WITH_SCHEMA(vanished_hosts), WITH_SCHEMA(words_that_pass),
         WITH_SCHEMA(session_dies_inside_transaction),
-        WITH_SCHEMA(server_is_away), WITH_SCHEMA(locked_by_another), EMPTY(migrates),
+        WITH_SCHEMA(server_is_away), WITH_SCHEMA(locked_by_another), WITH_SCHEMA(locked_for_a_moment), EMPTY(migrates),
         EMPTY(half_a_migration_leaves_nothing), WITH_SCHEMA(runner_in_the_way), WITH_SCHEMA(import_and_read),
         WITH_SCHEMA(import_again), WITH_SCHEMA(sealed_for_its_place),
     };
