@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one write does to the store, in steps, so that a transaction can stop before the last one. */
-#include "sandbox.h"
+#include "told.h"
 
 static void refuse(sandbox_op_t *op, int status, const char *diagnostics)
 {
@@ -74,6 +74,8 @@ void sandbox_op_read(sandbox_apply_t *apply, sandbox_op_t *op, sandbox_entry_t *
         return refuse(op, HTTP_BAD_REQUEST, "HAPI-0531: the entry's request has no usable URL");
     if (op->verb != SANDBOX_VERB_POST && !op->id.n && !op->query.n)
         return refuse(op, HTTP_BAD_REQUEST, "HAPI-0532: the entry's URL names no resource");
+    if (sandbox_refuses(apply->payer, op->type))
+        return refuse(op, sandbox_refuses(apply->payer, op->type), "HAPI-0302: Unknown resource type, or one that is not served here");
     if (op->verb == SANDBOX_VERB_PUT || op->verb == SANDBOX_VERB_POST) check_body(apply, op);
 }
 
@@ -100,14 +102,28 @@ static sandbox_resource_t *fresh(sandbox_apply_t *apply, sandbox_str_t type)
     return res;
 }
 
-/* How many resources fit the query's identifier; -1 where the query has none. */
+static int match_subscription(sandbox_apply_t *apply, const char *args, sandbox_resource_t **found)
+{
+    const sandbox_list_t *list = &apply->store->subscriptions;
+    int count = 0;
+
+    for (apr_size_t i = 0; i < list->count; i++) {
+        if (!sandbox_lives(list->items[i]) || !sandbox_told_fits(apply->pool, "Subscription", list->items[i]->now, args)) continue;
+        if (!count++) *found = list->items[i];
+    }
+    return count;
+}
+
+/* How many resources fit the query's identifier, or a Subscription's url; -1 where the query has none. */
 static int match(sandbox_apply_t *apply, sandbox_op_t *op, sandbox_str_t query, sandbox_resource_t **found)
 {
-    const char *question = query.n ? memchr(query.p, '?', query.n) : NULL, *token, *bar;
+    const char *question = query.n ? memchr(query.p, '?', query.n) : NULL, *args, *token, *bar;
     sandbox_str_t system = {NULL, 0}, value;
 
     if (question) query.n -= (apr_size_t)(question + 1 - query.p), query.p = question + 1;
-    token = sandbox_param(apply->pool, apr_pstrmemdup(apply->pool, query.p, query.n), "identifier");
+    args = apr_pstrmemdup(apply->pool, query.p, query.n);
+    if (sandbox_is(op->type, "Subscription") && sandbox_param(apply->pool, args, "url")) return match_subscription(apply, args, found);
+    token = sandbox_param(apply->pool, args, "identifier");
     if (!token) return -1;
     bar = strchr(token, '|');
     if (bar) system = (sandbox_str_t){token, (apr_size_t)(bar - token)};
@@ -119,7 +135,7 @@ static void resolve_conditional(sandbox_apply_t *apply, sandbox_op_t *op, sandbo
 {
     int count = match(apply, op, query, &op->res);
 
-    if (count < 0) refuse(op, HTTP_BAD_REQUEST, "only conditions on identifier are understood here");
+    if (count < 0) refuse(op, HTTP_BAD_REQUEST, "only conditions on identifier, or a Subscription's url, are understood here");
     else if (count > 1)
         refuse(op, HTTP_PRECONDITION_FAILED,
                "HAPI-0929: Failed to process: the condition matches several resources");
@@ -198,6 +214,7 @@ void sandbox_op_resolve(sandbox_apply_t *apply, sandbox_op_t *op)
 void sandbox_op_check(sandbox_apply_t *apply, sandbox_op_t *op)
 {
     const sandbox_rule_t *rule;
+    const char *fault = NULL;
 
     if (op->diagnostics || op->nothing || op->verb == SANDBOX_VERB_GET || op->verb == SANDBOX_VERB_DELETE)
         return;
@@ -207,6 +224,8 @@ void sandbox_op_check(sandbox_apply_t *apply, sandbox_op_t *op)
         op->inside = rule->inside;
         return;
     }
+    if (sandbox_is(op->type, "Subscription") && !apply->loading) fault = sandbox_subscription_fault(apply->pool, op->entry->bytes);
+    if (fault) return refuse(op, HTTP_UNPROCESSABLE_ENTITY, fault);
     for (int i = 0; i < op->entry->ref_count && !op->diagnostics; i++)
         sandbox_ref_resolve(apply, op, &apply->doc->refs[op->entry->first_ref + i]);
 }
@@ -220,7 +239,7 @@ static void do_read(sandbox_op_t *op)
 
 static void do_delete(sandbox_apply_t *apply, sandbox_op_t *op)
 {
-    if (op->res) sandbox_put(apply->store, op->res, NULL, 0, apply->at);
+    if (op->res && sandbox_put(apply->store, op->res, NULL, 0, apply->at)) sandbox_tell(apply, op->res);
     op->status = op->res && op->res->now ? HTTP_OK : HTTP_NO_CONTENT;
 }
 
@@ -235,7 +254,7 @@ static int same_bytes(const sandbox_op_t *op, sandbox_str_t id)
 void sandbox_op_do(sandbox_apply_t *apply, sandbox_op_t *op)
 {
     sandbox_str_t id = {NULL, 0}, bytes;
-    int lived;
+    int lived, changed;
 
     if (op->diagnostics || op->nothing) return;
     if (op->verb == SANDBOX_VERB_GET) return do_read(op);
@@ -248,6 +267,8 @@ void sandbox_op_do(sandbox_apply_t *apply, sandbox_op_t *op)
     }
     if (same_bytes(op, id)) return;
     bytes = sandbox_splice(apply, op->entry, id);
-    sandbox_put(apply->store, op->res, bytes.p, bytes.n, apply->at);
+    if (sandbox_has_meta(op->res)) bytes = sandbox_meta_drop(apply->store, bytes);
+    changed = sandbox_put(apply->store, op->res, bytes.p, bytes.n, apply->at);
     sandbox_links(apply, op->entry, op->res);
+    if (changed) sandbox_tell(apply, op->res);
 }

@@ -2,6 +2,7 @@
 /* Directives: SandboxPayer names the payer of a virtual host or Location, those behind it describe it. */
 #include <apr_file_info.h>
 #include "search.h"
+#include "told.h"
 
 apr_array_header_t *sandbox_payers;
 
@@ -26,6 +27,9 @@ static sandbox_payer_t *make_payer(apr_pool_t *p, const char *name)
     payer->page_size = 50;
     payer->page_max = 1000;
     payer->token_lifetime = 3600;
+    payer->activate_ms = 100;
+    payer->delivery_tries = 20;
+    payer->delivery_retry_ms = 250;
     payer->integrity = payer->client_ids = payer->rotate = 1;
     APR_ARRAY_PUSH(sandbox_payers, sandbox_payer_t *) = payer;
     return payer;
@@ -71,7 +75,7 @@ static const char *set_number(cmd_parms *cmd, void *dir, const char *text)
     const char *fault = nobody(cmd, dir);
 
     if (fault) return fault;
-    if (!apr_isdigit(*text)) return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes a number", NULL);
+    if (!apr_isdigit(text[*text == '-'])) return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes a number", NULL);
     *(int *)field(cmd, dir) = atoi(text);
     return NULL;
 }
@@ -161,6 +165,14 @@ static const char *set_client_ids(cmd_parms *cmd, void *dir, const char *word)
     return set_choice(cmd, dir, word, words);
 }
 
+static const char *add_delivery(cmd_parms *cmd, void *dir, const char *word)
+{
+    const char *fault = nobody(cmd, dir);
+
+    if (fault || sandbox_delivery_read(word, ((sandbox_conf_t *)dir)->payer)) return fault;
+    return "SandboxDelivery takes put, post, empty or bundle, and whole, thrice or half";
+}
+
 #define FIELD(name) ((void *)offsetof(sandbox_payer_t, name))
 #define WHERE (RSRC_CONF | ACCESS_CONF)
 #define TEXT(name, member, help) AP_INIT_TAKE1(name, set_text, FIELD(member), WHERE, help)
@@ -204,6 +216,18 @@ const command_rec sandbox_commands[] = {
     NUMBER("SandboxDelay", delay_ms, "milliseconds before every answer (0)"),
     NUMBER("SandboxBundleDelay", bundle_delay_ms, "milliseconds more for every Bundle written (0)"),
     NUMBER("SandboxBundlesAtOnce", bundles_at_once, "so many are under way at a time, others wait their turn (0: any)"),
+    NUMBER("SandboxClock", clock_s, "seconds by which its clock is ahead (0)"),
+    NUMBER("SandboxStaleSearch", stale_s, "seconds for which a search is answered from memory, unless no-cache is asked for (0)"),
+    NUMBER("SandboxRefuseTasks", refuse_tasks, "the status with which Tasks are refused (0: they are taken)"),
+    NUMBER("SandboxRefuseSubscriptions", refuse_subscriptions, "the same of Subscriptions (0)"),
+    NUMBER("SandboxActivate", activate_ms, "milliseconds until a requested Subscription is active (100; -1: never)"),
+    AP_INIT_ITERATE("SandboxDelivery", add_delivery, NULL, WHERE, "put, post, empty or bundle; whole, thrice or half"),
+    NUMBER("SandboxDeliveryDelay", delivery_delay_ms, "milliseconds before a delivery (0)"),
+    NUMBER("SandboxDeliveryTries", delivery_tries, "times that a delivery is tried (20)"),
+    NUMBER("SandboxDeliveryRetry", delivery_retry_ms, "milliseconds between them (250)"),
+    TEXT("SandboxDeliveryCA", delivery_ca, "certificates trusted where deliveries go (the system's)"),
+    FLAG("SandboxDeliverDeletes", deliver_deletes, "deletions are delivered too (Off)"),
+    FLAG("SandboxOffWhenFailed", off_when_failed, "a Subscription is off after a delivery that was tried in vain (Off)"),
     FLAG("SandboxKeepUrn", keep_urn, "keep urn:uuid of loaded Bundles in fullUrl and references (Off)"),
     FLAG("SandboxReferentialIntegrity", integrity, "refuse references to nothing (On)"),
     FLAG("SandboxBareEtag", bare_etag, "etag of entries as HAPI writes it (Off)"),

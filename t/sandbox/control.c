@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control path, for tests on the same host: faults, requests, dump, reset, load, grants, set. */
 #include "search.h"
+#include "told.h"
 
 #define DUMP_PIECE ((apr_size_t)1 << 18)
 
@@ -129,6 +130,7 @@ static int control_reset(sandbox_call_t *call)
         sandbox_store_free(fresh);
         return sandbox_text(call, HTTP_INTERNAL_SERVER_ERROR, "text/plain", fault);
     }
+    sandbox_deliveries_drop(call->payer);
     sandbox_store_swap(call->payer, fresh);
     return done(call);
 }
@@ -161,18 +163,26 @@ static const struct {
                NUMBER("pageSize", page_size), NUMBER("pageMax", page_max), NUMBER("maxEntries", max_entries),
                NUMBER("maxBody", max_body), NUMBER("repeat", repeat), NUMBER("nextPad", next_pad),
                NUMBER("integrity", integrity), NUMBER("clientIds", client_ids), NUMBER("bearer", bearer),
-               NUMBER("bareEtag", bare_etag), NUMBER("linkLast", link_last), NUMBER("rotate", rotate)};
+               NUMBER("bareEtag", bare_etag), NUMBER("linkLast", link_last), NUMBER("rotate", rotate),
+               NUMBER("clock", clock_s), NUMBER("stale", stale_s), NUMBER("refuseTasks", refuse_tasks),
+               NUMBER("refuseSubscriptions", refuse_subscriptions), NUMBER("activate", activate_ms),
+               NUMBER("deliveryDelay", delivery_delay_ms), NUMBER("deliveryTries", delivery_tries),
+               NUMBER("deliveryRetry", delivery_retry_ms), NUMBER("deliverDeletes", deliver_deletes),
+               NUMBER("offWhenFailed", off_when_failed)};
 
 /* PUT /set?order=shuffled%207&delay=50 changes directives while the payer runs. */
 static int control_set(sandbox_call_t *call)
 {
     request_rec *r = call->r;
     const char *order = sandbox_param(r->pool, r->args, "order"), *value;
+    const char *delivery = sandbox_param(r->pool, r->args, "delivery");
 
     if (r->method_number != M_PUT) return wrong_method(call);
     if (order && !sandbox_order_read(order, &call->payer->order, &call->payer->seed))
         return sandbox_text(call, HTTP_BAD_REQUEST, "text/plain",
                             "order: file, type, reverse-type or shuffled SEED\n");
+    if (delivery && !sandbox_delivery_read(delivery, call->payer))
+        return sandbox_text(call, HTTP_BAD_REQUEST, "text/plain", "delivery: put, post, empty or bundle; whole, thrice or half\n");
     for (apr_size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         value = sandbox_param(r->pool, r->args, numbers[i].name);
         if (value) *(int *)((char *)call->payer + numbers[i].offset) = atoi(value);
@@ -196,5 +206,7 @@ int sandbox_control(sandbox_call_t *call, const char *what)
     if (strcmp(what, "/load") == 0) return control_load(call);
     if (strcmp(what, "/grants") == 0) return sandbox_grants(call);
     if (strcmp(what, "/set") == 0) return control_set(call);
+    if (strcmp(what, "/subscriptions") == 0) return sandbox_subscriptions(call);
+    if (strcmp(what, "/deliveries") == 0) return sandbox_deliveries(call);
     return HTTP_NOT_FOUND;
 }

@@ -31,7 +31,7 @@ static void loader_apply(sandbox_loader_t *loader, sandbox_apply_t *apply, sandb
     apply->doc = doc;
     apply->txn = loader->store->next_txn++;
     apply->loading = 1;
-    apply->at = apr_time_now();
+    apply->at = sandbox_now(loader->payer);
 }
 
 static void note(sandbox_loader_t *loader, sandbox_resource_t *res)

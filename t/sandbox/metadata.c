@@ -2,8 +2,23 @@
 /* What a payer says of itself: CapabilityStatement, SMART and OpenID configuration. */
 #include "search.h"
 
+static void add_type(p2p_buf_t *buf, const char *type, const char *const *params)
+{
+    static const char *const interactions[] = {"read", "vread", "update", "delete", "create", "search-type"};
+
+    p2p_buf_cat(buf, ",{\"type\":\"", type, "\",\"interaction\":[", NULL);
+    for (int i = 0; i < 6; i++) p2p_buf_cat(buf, i ? "," : "", "{\"code\":\"", interactions[i], "\"}", NULL);
+    p2p_buf_puts(buf, "],\"searchParam\":[");
+    for (int i = 0; params[i]; i += 2)
+        p2p_buf_cat(buf, i ? "," : "", "{\"name\":\"", params[i], "\",\"type\":\"", params[i + 1], "\"}", NULL);
+    p2p_buf_puts(buf, "]}");
+}
+
 int sandbox_metadata(sandbox_call_t *call)
 {
+    static const char *const tasks[] = {"_lastUpdated", "date", "code", "token", "identifier", "token", "owner", "reference", "requester", "reference",
+                                        "status", "token", NULL};
+    static const char *const subscriptions[] = {"criteria", "string", "status", "token", "type", "token", "url", "uri", NULL};
     const sandbox_payer_t *payer = call->payer;
     const char *origin = sandbox_origin(call), *url = payer->implementation_url;
     sandbox_out_t out;
@@ -20,7 +35,10 @@ int sandbox_metadata(sandbox_call_t *call)
                        origin, payer->token_path);
     p2p_buf_puts(&out.buf, "\"interaction\":[{\"code\":\"transaction\"},{\"code\":\"batch\"}],\"resource\":[{\"type\":\"Patient\","
                  "\"operation\":[{\"name\":\"everything\",\"definition\":"
-                 "\"http://hl7.org/fhir/OperationDefinition/Patient-everything\"}]}]}]}");
+                 "\"http://hl7.org/fhir/OperationDefinition/Patient-everything\"}]}");
+    if (!payer->refuse_tasks) add_type(&out.buf, "Task", tasks);
+    if (!payer->refuse_subscriptions) add_type(&out.buf, "Subscription", subscriptions);
+    p2p_buf_puts(&out.buf, "]}]}");
     return sandbox_out_send(&out, HTTP_OK, SANDBOX_FHIR_JSON);
 }
 

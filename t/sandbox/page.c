@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One page of a search: a searchset Bundle put together from stored bytes. */
 #include "search.h"
+#include "told.h"
 
 typedef struct sandbox_page_t {
     sandbox_call_t *call;
@@ -81,7 +82,7 @@ static void add_entry(const sandbox_page_t *page, const sandbox_resource_t *res)
     p2p_buf_puts(buf, "{");
     add_full_url(page, res);
     p2p_buf_puts(buf, "\"resource\":");
-    sandbox_out_stored(page->out, res->now->bytes, res->now->len);
+    sandbox_out_version(page->out, res, res->now);
     if (res->search.n) {
         p2p_buf_puts(buf, ",\"search\":");
         p2p_buf_add(buf, res->search.p, res->search.n);
@@ -110,7 +111,7 @@ static void begin_bundle(sandbox_out_t *out, const sandbox_search_t *search)
 {
     p2p_buf_printf(&out->buf, "{\"resourceType\":\"Bundle\",\"id\":\"%08x\",\"meta\":{\"lastUpdated\":\"",
                    search->number);
-    sandbox_add_time(&out->buf, apr_time_now());
+    sandbox_add_time(&out->buf, sandbox_now(out->call->payer));
     p2p_buf_puts(&out->buf, "\"},\"type\":\"searchset\"");
 }
 

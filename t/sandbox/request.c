@@ -67,6 +67,13 @@ const char *sandbox_http_date(apr_pool_t *p, apr_time_t t)
     return text;
 }
 
+apr_time_t sandbox_now(const sandbox_payer_t *payer)
+{
+    apr_time_t t = apr_time_now() + apr_time_from_sec(payer->clock_s);
+
+    return t - t % 1000;
+}
+
 void sandbox_add_time(p2p_buf_t *buf, apr_time_t t)
 {
     apr_time_exp_t exp;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mod_p2p_sandbox: a FHIR R4 payer for quickstart, tests and benchmarks, never for production. */
 #include <malloc.h>
+#include <curl/curl.h>
 #include "search.h"
+#include "told.h"
 
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
@@ -19,6 +21,7 @@ static int start_payer(sandbox_payer_t *payer, apr_pool_t *pool, server_rec *s)
     sandbox_tokens_make(payer, pool);
     sandbox_faults_make(payer, pool);
     sandbox_log_make(payer, pool);
+    sandbox_deliveries_make(payer, pool);
     payer->store = sandbox_store_make();
     fault = sandbox_load_all(payer, payer->store, pool);
     if (!fault) return 1;
@@ -32,12 +35,20 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     (void)plog;
     (void)ptemp;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
     mallopt(M_MMAP_THRESHOLD, 16 << 20); /* bodies and pages come and go: their memory stays */
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
     for (int i = 0; i < sandbox_payers->nelts; i++)
         if (!start_payer(APR_ARRAY_IDX(sandbox_payers, i, sandbox_payer_t *), pconf, s))
             return HTTP_INTERNAL_SERVER_ERROR;
     return OK;
+}
+
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    (void)s;
+    for (int i = 0; i < sandbox_payers->nelts; i++)
+        sandbox_deliveries_begin(APR_ARRAY_IDX(sandbox_payers, i, sandbox_payer_t *), pchild);
 }
 
 typedef struct sandbox_hold_t {
@@ -155,6 +166,7 @@ static int handler(request_rec *r)
     call->r = r;
     call->payer = conf->payer;
     call->path = "";
+    r->request_time += apr_time_from_sec(conf->payer->clock_s); /* what httpd makes the Date header of */
     call->store = sandbox_store_hold(conf->payer, r->pool);
     what = below(r->uri, conf->payer->control_path);
     if (what) return sandbox_control(call, what);
@@ -194,6 +206,7 @@ static void register_hooks(apr_pool_t *p)
     (void)p;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(no_file, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_map_to_storage(no_file, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_FIRST);

@@ -69,6 +69,7 @@ typedef struct sandbox_search_t {
     char *key;
     apr_uint64_t change; /* state of the store it was made from */
     apr_uint32_t number; /* what the next link names */
+    apr_time_t made;
     sandbox_list_t list;
 } sandbox_search_t;
 
@@ -85,6 +86,7 @@ typedef struct sandbox_store_t {
     struct sandbox_ident_node_t **idents;
     apr_uint32_t ident_mask, ident_used;
     sandbox_list_t all; /* in load order */
+    sandbox_list_t subscriptions;
     apr_uint64_t change;
     apr_uint32_t next_id, next_txn, next_mark, next_search;
     sandbox_search_t *searches[SANDBOX_SEARCHES];
@@ -188,6 +190,13 @@ typedef struct sandbox_payer_t {
     sandbox_total_t total;
     int next_pad, page_size, page_max, repeat, max_entries, max_body, token_lifetime, delay_ms,
         bundle_delay_ms, bundles_at_once;
+    int clock_s;        /* by so much its clock is ahead */
+    int stale_s;        /* so long a search is answered from memory, unless no-cache is asked for */
+    int refuse_tasks, refuse_subscriptions; /* the status, or 0 */
+    int activate_ms;    /* -1: Subscriptions stay as they came */
+    int form, times;    /* sandbox_form_t; 0 whole, 1 thrice, 2 half */
+    int delivery_delay_ms, delivery_tries, delivery_retry_ms, deliver_deletes, off_when_failed;
+    const char *delivery_ca;
     int keep_urn, integrity, client_ids, bare_etag, bearer, rotate, link_last;
     /* made at the start */
     apr_array_header_t *files; /* what was loaded (sandbox_file_t), for a reset; NULL where it was too much */
@@ -196,6 +205,7 @@ typedef struct sandbox_payer_t {
     struct sandbox_tokens_t *tokens;
     struct sandbox_faults_t *rules;
     struct sandbox_log_t *log;
+    struct sandbox_told_t *told;
     int bundles_running, bundles_kept; /* guarded in write.c */
 } sandbox_payer_t;
 
@@ -261,6 +271,8 @@ const char *sandbox_param(apr_pool_t *p, const char *args, const char *name);
 int sandbox_form_decode(char *text); /* in place; 0 where it is malformed */
 const char *sandbox_http_date(apr_pool_t *p, apr_time_t t);
 void sandbox_add_time(p2p_buf_t *buf, apr_time_t t); /* 2026-11-22T09:31:54.024Z */
+/* The payer's time, in whole milliseconds, as its answers tell it. */
+apr_time_t sandbox_now(const sandbox_payer_t *payer);
 /* Sleeps, but wakes when the server stops or the client goes. */
 void sandbox_sleep(request_rec *r, int ms);
 

@@ -2,11 +2,15 @@
 /* Searches and $everything: found once, remembered, given out page by page from the stored bytes. */
 #include "sandbox.h"
 #include "search.h"
+#include "told.h"
 
 typedef struct sandbox_filter_t {
     sandbox_str_t type;
     const char *id, *identifier;
     const sandbox_resource_t *member, *target;
+    const char *told; /* the type, where sandbox_told_fits is to be asked, with args */
+    const char *args;
+    apr_pool_t *pool;
     int nobody; /* a member or target was asked for that nobody knows */
     apr_time_t after, before;
 } sandbox_filter_t;
@@ -18,31 +22,51 @@ static const sandbox_resource_t *named(sandbox_call_t *call, const char *value, 
     return sandbox_find(call->store, key, strlen(key));
 }
 
-/* ge2026-11-22T09:31:54.024Z; fractions and zones other than Z are not looked at. */
-static int read_time(const char *text, apr_time_t *t)
+/* Z, or the minutes by which +01:00 is ahead. */
+static int zone_minutes(const char *text)
+{
+    int hours = 0, minutes = 0;
+
+    if ((*text != '+' && *text != '-') || sscanf(text + 1, "%2d:%2d", &hours, &minutes) != 2) return 0;
+    return (*text == '-' ? -1 : 1) * (hours * 60 + minutes);
+}
+
+/* 2026-11-22T09:31:54.024Z and shorter: the instant, and how long the text leaves open what comes behind it. */
+static int read_time(const char *text, apr_time_t *t, apr_time_t *span)
 {
     apr_time_exp_t exp;
-    int n;
+    int n, used = 0;
 
     memset(&exp, 0, sizeof(exp));
     exp.tm_mday = 1;
-    n = sscanf(text, "%d-%d-%dT%d:%d:%d", &exp.tm_year, &exp.tm_mon, &exp.tm_mday, &exp.tm_hour, &exp.tm_min,
-               &exp.tm_sec);
+    n = sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &exp.tm_year, &exp.tm_mon, &exp.tm_mday, &exp.tm_hour, &exp.tm_min,
+               &exp.tm_sec, &used);
     if (n < 3) return 0;
     exp.tm_year -= 1900;
     exp.tm_mon--;
-    return apr_time_exp_gmt_get(t, &exp) == APR_SUCCESS;
+    *span = apr_time_from_sec(n < 4 ? 86400 : n < 6 ? 60 : 1);
+    text += used;
+    if (used && *text == '.') {
+        for (text++; apr_isdigit(*text) && *span > 1; text++, *span /= 10) exp.tm_usec += (*text - '0') * (int)(*span / 10);
+        while (apr_isdigit(*text)) text++;
+    }
+    if (apr_time_exp_gmt_get(t, &exp) != APR_SUCCESS) return 0;
+    *t -= apr_time_from_sec(zone_minutes(used ? text : "") * 60);
+    return 1;
 }
 
+/* Every _lastUpdated counts: ge, gt, le, lt. */
 static void read_bounds(sandbox_filter_t *filter, apr_pool_t *pool, const char *args)
 {
-    const char *value = sandbox_param(pool, args, "_lastUpdated");
-    apr_time_t t;
-
     filter->before = APR_INT64_MAX;
-    if (!value || strlen(value) < 3 || !read_time(value + 2, &t)) return;
-    if (value[0] == 'g') filter->after = t + (value[1] == 't' ? APR_USEC_PER_SEC : 0);
-    if (value[0] == 'l') filter->before = t + (value[1] == 'e' ? APR_USEC_PER_SEC : 0);
+    for (; args; args = strchr(args, '&') ? strchr(args, '&') + 1 : NULL) {
+        const char *value = strncmp(args, "_lastUpdated=", 13) == 0 ? sandbox_param(pool, args, "_lastUpdated") : NULL;
+        apr_time_t t, span;
+
+        if (!value || strlen(value) < 3 || !read_time(value + 2, &t, &span)) continue;
+        if (value[0] == 'g') filter->after = t + (value[1] == 't' ? span : 0);
+        if (value[0] == 'l') filter->before = t + (value[1] == 'e' ? span : 0);
+    }
 }
 
 static void read_filter(sandbox_call_t *call, const char *args, sandbox_str_t type, sandbox_filter_t *filter)
@@ -58,6 +82,10 @@ static void read_filter(sandbox_call_t *call, const char *args, sandbox_str_t ty
     if (member) filter->nobody |= !(filter->member = named(call, member, "Patient"));
     if (target) filter->nobody |= !(filter->target = named(call, target, "Patient"));
     read_bounds(filter, pool, args);
+    filter->args = args ? args : "";
+    filter->pool = pool;
+    if (sandbox_is(type, "Task")) filter->told = "Task";
+    if (sandbox_is(type, "Subscription")) filter->told = "Subscription";
 }
 
 static int id_listed(const char *list, const char *id)
@@ -94,7 +122,8 @@ static int fits(const sandbox_store_t *store, const sandbox_resource_t *res, con
     if (filter->member && sandbox_home(res) != filter->member) return 0;
     if (filter->target && !refers(res, filter->target)) return 0;
     if (res->now->at < filter->after || res->now->at >= filter->before) return 0;
-    return !filter->identifier || has_identifier(store, res, filter->identifier);
+    if (filter->identifier && !has_identifier(store, res, filter->identifier)) return 0;
+    return !filter->told || sandbox_told_fits(filter->pool, filter->told, res->now, filter->args);
 }
 
 static void find(sandbox_call_t *call, const char *args, sandbox_str_t type, sandbox_list_t *list)
@@ -120,12 +149,24 @@ int sandbox_order_read(const char *text, sandbox_order_t *order, apr_uint64_t *s
     return 1;
 }
 
-static const sandbox_search_t *remembered(const sandbox_store_t *store, const char *key)
+/* As HAPI: within a minute the same search has the same answer, unless the client says no-cache. */
+static int may_be_stale(sandbox_call_t *call, const sandbox_search_t *search)
 {
+    const char *control = apr_table_get(call->r->headers_in, "Cache-Control");
+
+    if (control && strstr(control, "no-cache")) return 0;
+    return apr_time_now() - search->made < apr_time_from_sec(call->payer->stale_s);
+}
+
+static const sandbox_search_t *remembered(sandbox_call_t *call, const char *key)
+{
+    const sandbox_store_t *store = call->store;
+
     for (int i = 0; i < SANDBOX_SEARCHES; i++) {
         const sandbox_search_t *search = store->searches[i];
 
-        if (search && search->change == store->change && strcmp(search->key, key) == 0) return search;
+        if (!search || strcmp(search->key, key) != 0) continue;
+        if (search->change == store->change || may_be_stale(call, search)) return search;
     }
     return NULL;
 }
@@ -145,7 +186,28 @@ static sandbox_search_t *new_search(sandbox_store_t *store, const char *key)
     search->key = strdup(key);
     search->change = store->change;
     search->number = store->next_search++;
+    search->made = apr_time_now();
     return search;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const sandbox_resource_t *left = *(sandbox_resource_t *const *)a, *right = *(sandbox_resource_t *const *)b;
+
+    if (left->now->at != right->now->at) return left->now->at < right->now->at ? -1 : 1;
+    return left->order < right->order ? -1 : left->order > right->order;
+}
+
+static int by_time_down(const void *a, const void *b)
+{
+    return by_time(b, a);
+}
+
+/* _lastUpdated or -_lastUpdated; another _sort is not looked at. */
+static void sort_by_time(sandbox_list_t *list, const char *sort)
+{
+    if (!sort || list->count < 2 || strcmp(sort + (*sort == '-'), "_lastUpdated") != 0) return;
+    qsort(list->items, list->count, sizeof(*list->items), *sort == '-' ? by_time_down : by_time);
 }
 
 /* The number of the search; patient: $everything of it. */
@@ -164,7 +226,7 @@ static apr_uint32_t search(sandbox_call_t *call, const char *args, sandbox_str_t
     key = apr_psprintf(call->r->pool, "%s?%s#%d.%" APR_UINT64_T_FMT, call->path, args ? args : "", (int)order,
                        seed);
     apr_thread_rwlock_rdlock(call->store->lock);
-    known = remembered(call->store, key);
+    known = remembered(call, key);
     number = known ? known->number : 0;
     apr_thread_rwlock_unlock(call->store->lock);
     if (number) return number;
@@ -174,6 +236,7 @@ static apr_uint32_t search(sandbox_call_t *call, const char *args, sandbox_str_t
     if (patient) sandbox_everything(call->payer, call->store, patient, &made->list);
     else find(call, args, type, &made->list);
     sandbox_sort(&made->list, order, seed);
+    sort_by_time(&made->list, sandbox_param(call->r->pool, args, "_sort"));
     apr_thread_rwlock_unlock(call->store->lock);
     return number;
 }
@@ -223,7 +286,7 @@ static int everything(sandbox_call_t *call, sandbox_str_t key)
     return start_search(call, call->r->args, (sandbox_str_t){"Patient", 7}, patient);
 }
 
-static int answer_version(sandbox_call_t *call, const sandbox_version_t *version, const char *key)
+static int answer_version(sandbox_call_t *call, const sandbox_resource_t *res, const sandbox_version_t *version, const char *key)
 {
     request_rec *r = call->r;
     sandbox_out_t out;
@@ -237,7 +300,7 @@ static int answer_version(sandbox_call_t *call, const sandbox_version_t *version
     apr_table_setn(r->headers_out, "ETag", apr_psprintf(r->pool, "W/\"%u\"", version->number));
     apr_table_setn(r->headers_out, "Last-Modified", sandbox_http_date(r->pool, version->at));
     sandbox_out_init(&out, call, version->len);
-    sandbox_out_stored(&out, version->bytes, version->len);
+    sandbox_out_version(&out, res, version);
     return sandbox_out_send(&out, HTTP_OK, SANDBOX_FHIR_JSON);
 }
 
@@ -258,7 +321,7 @@ static int read_one(sandbox_call_t *call, sandbox_str_t key, const char *rest)
         number = (apr_uint32_t)strtoul(rest + 10, NULL, 10);
         while (version && version->number != number) version = version->prev;
     }
-    return answer_version(call, version, name);
+    return answer_version(call, res, version, name);
 }
 
 static int get_type(sandbox_call_t *call, const char *type)
@@ -274,8 +337,11 @@ int sandbox_get(sandbox_call_t *call)
 {
     const char *path = call->path, *token = sandbox_param(call->r->pool, call->r->args, "_getpages");
     sandbox_str_t key;
+    int refused;
 
     if (token) return next_page(call, token);
+    if (*path == '/' && (refused = sandbox_refuses(call->payer, (sandbox_str_t){path + 1, strcspn(path + 1, "/")})))
+        return sandbox_outcome(call, refused, "HAPI-0302: Unknown resource type, or one that is not served here");
     if (strcmp(path, "/metadata") == 0) return sandbox_metadata(call);
     if (strcmp(path, "/.well-known/smart-configuration") == 0) return sandbox_well_known(call, 1);
     if (*path != '/') return sandbox_outcome(call, HTTP_BAD_REQUEST, "HAPI-0446: nothing to be read here");

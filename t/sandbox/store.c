@@ -118,6 +118,7 @@ void sandbox_store_free(sandbox_store_t *store)
     free(store->table);
     free(store->idents);
     free(store->all.items);
+    free(store->subscriptions.items);
     apr_pool_destroy(store->pool);
     free(store);
 }
@@ -219,6 +220,7 @@ int sandbox_put(sandbox_store_t *store, sandbox_resource_t *res, const char *byt
     if (!now) {
         res->order = (apr_uint32_t)store->all.count;
         sandbox_list_add(&store->all, res);
+        if (sandbox_res_type_is(res, "Subscription")) sandbox_list_add(&store->subscriptions, res);
     }
     version = sandbox_alloc(store, sizeof(*version));
     *version = (sandbox_version_t){.prev = now, .bytes = bytes, .len = len, .number = now ? now->number + 1 : 1, .at = at};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes: transactions, batches and single resources, answered with the versions they made. */
 #include <pthread.h>
-#include "sandbox.h"
+#include "told.h"
 
 static void apply_init(sandbox_apply_t *apply, sandbox_call_t *call, sandbox_doc_t *doc)
 {
@@ -11,7 +11,7 @@ static void apply_init(sandbox_apply_t *apply, sandbox_call_t *call, sandbox_doc
     apply->call = call;
     apply->pool = call->r->pool;
     apply->doc = doc;
-    apply->at = apr_time_now();
+    apply->at = sandbox_now(call->payer);
 }
 
 static void settle(sandbox_apply_t *apply, sandbox_op_t *op)
@@ -117,7 +117,7 @@ static void add_result(sandbox_out_t *out, const sandbox_op_t *op, sandbox_stamp
     p2p_buf_puts(buf, "{");
     if (op->verb == SANDBOX_VERB_GET && !op->diagnostics) {
         p2p_buf_puts(buf, "\"resource\":");
-        sandbox_out_stored(out, now->bytes, now->len);
+        sandbox_out_version(out, op->res, now);
         p2p_buf_puts(buf, ",");
     }
     p2p_buf_puts(buf, "\"response\":{\"status\":\"");
@@ -258,7 +258,7 @@ static int answer_one(sandbox_call_t *call, const sandbox_op_t *op, const sandbo
     }
     sandbox_out_init(&out, call, now && now->bytes ? now->len : 16);
     if (now && now->bytes && !(prefer && strstr(prefer, "return=minimal")))
-        sandbox_out_stored(&out, now->bytes, now->len);
+        sandbox_out_version(&out, op->res, now);
     return sandbox_out_send(&out, op->status, SANDBOX_FHIR_JSON);
 }
 

@@ -219,6 +219,29 @@ sub set {
     $self->call($name, 'PUT', "/set?$query");
 }
 
+# Its Subscriptions: [{id, version, status, criteria, endpoint, payload}]; with a status all of them get that first, or the one of the id.
+sub subscriptions {
+    my ($self, $name, $status, $id) = @_;
+    my $query = HTTP::Tiny->new->www_form_urlencode({defined $status ? (status => $status) : (), defined $id ? (id => $id) : ()});
+    return decode_json($self->call($name, defined $status ? 'PUT' : 'GET', "/subscriptions?$query"));
+}
+
+# {waiting, lost, log => [{outcome: taken, failed or lost, subscription, task, method, url, tries, status}]} of what it told others.
+sub deliveries       { my ($self, $name) = @_; return decode_json($self->call($name, 'GET', '/deliveries')) }
+sub clear_deliveries { my ($self, $name) = @_; $self->call($name, 'DELETE', '/deliveries') }
+
+# The same, as soon as none waits.
+sub delivered {
+    my ($self, $name, $seconds) = @_;
+    my $until = time + ($seconds || 60);
+    while (time < $until) {
+        my $deliveries = $self->deliveries($name);
+        return $deliveries if !$deliveries->{waiting};
+        sleep 0.02;
+    }
+    die "sandbox $name: deliveries still wait\n";
+}
+
 # {Type/id => {version, versions, deleted, text}}: text is the resource's JSON, its line breaks made blanks.
 sub dump {
     my ($self, $name, %query) = @_;
