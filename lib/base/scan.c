@@ -527,6 +527,11 @@ p2p_error_t *p2p_scan_feed(p2p_scan_t *scan, const char *bytes, apr_size_t len)
     return NULL;
 }
 
+int p2p_scan_within(const p2p_scan_t *scan)
+{
+    return scan->state > S_AFTER && scan->state != S_DEAD;
+}
+
 /* A number at top level has no byte behind it that tells its end. */
 static p2p_error_t *finish_number(p2p_scan_t *scan)
 {

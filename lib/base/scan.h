@@ -62,6 +62,9 @@ p2p_error_t *p2p_scan_feed(p2p_scan_t *scan, const char *bytes, apr_size_t len);
  * incomplete. A number at top level is reported from here. */
 p2p_error_t *p2p_scan_finish(p2p_scan_t *scan);
 
+/* Has a token other than a container begun that has not ended yet? Its first byte has the offset token_begin then. */
+int p2p_scan_within(const p2p_scan_t *scan);
+
 /* Feeds a whole document and finishes: init, feed, finish in one. */
 p2p_error_t *p2p_scan_all(const char *bytes, apr_size_t len, p2p_scan_event_fn event, void *baton, apr_pool_t *error_pool);
 
