@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One job: makes the stages, hands on from one to the next, and sees when it is over. */
-#include "exchange/stages.h"
+#include "exchange/ending.h"
 
 #include <string.h>
 
@@ -119,8 +119,6 @@ static apr_interval_time_t trouble_lasting(const p2p_exchange_t *x)
 static void finish(void *baton)
 {
     p2p_exchange_t *x = baton;
-    p2p_job_ending_t ending = {.status = x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED,
-                               .error = x->error, .untouched = !x->has_run && x->job.epoch == 1};
     apr_pool_t *p;
     p2p_error_t *error;
     apr_interval_time_t again = 0;
@@ -129,8 +127,7 @@ static void finish(void *baton)
     error = x->prepare ? p2p_prepare_save_task(x->prepare, p) : NULL;
     if (!error && x->rest)
         error = p2p_job_rest(x->context->db, p, &x->job, x->context->owner, x->rest, trouble_lasting(x));
-    else if (!error)
-        error = p2p_job_finish(x->context->db, p, x->context->spec->keyring, &x->job, x->context->owner, &ending);
+    else if (!error) error = p2p_ending_note(x, p);
     if (error && error->kind != P2P_E_LOST) again = error->kind == P2P_E_UNAVAILABLE ? DATABASE_AGAIN : DATABASE_REFUSED;
     if (error) p2p_log_error(&x->log, P2P_LOG_WARN, "The end of the job is not noted", error);
     apr_pool_destroy(p);

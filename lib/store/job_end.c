@@ -4,6 +4,7 @@
 
 #include "store/job_private.h"
 #include "store/sealed.h"
+#include "store/task_event_store.h"
 
 typedef struct finish_t {
     const p2p_keyring_t *keyring;
@@ -35,6 +36,8 @@ static p2p_error_t *finish(p2p_db_t *db, apr_pool_t *p, void *baton)
      * while this one waited. */
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_GRANT_LOCK, NULL, grant));
     P2P_TRY(end_job(db, p, f));
+    if (f->ending->event)
+        P2P_TRY(p2p_task_event_note(db, p, f->keyring, f->job->target, f->ending->event, f->ending->mails, NULL));
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_RECOUNT, NULL, job));
     if (f->ending->status == P2P_JOB_COMPLETED) P2P_TRY(p2p_db_exec(db, p, P2P_SQL_PART_FORGET_HELD, NULL, job));
     if (f->ending->untouched) P2P_TRY(p2p_db_exec(db, p, P2P_SQL_BINDING_RELEASE, NULL, job, job));

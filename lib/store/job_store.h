@@ -8,6 +8,7 @@
 #include "model/job.h"
 #include "model/job_order.h"
 #include "model/part.h"
+#include "model/task_event.h"
 #include "store/db.h"
 
 /* Enqueues an exchange: binding, grant (found again by its refresh token, else new), job, requests; one
@@ -148,16 +149,17 @@ p2p_error_t *p2p_job_set_task(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job,
 
 /* How a job ends. */
 typedef struct p2p_job_ending_t {
-    p2p_job_status_t status;   /* COMPLETED, FAILED or STOPPED */
-    const p2p_error_t *error;  /* of a FAILED one */
-    int untouched;             /* nothing can have been written */
-    const struct p2p_task_event_t *event;  /* model/task_event.h; NULL: nobody is told */
-    const apr_array_header_t *mails;       /* that it leads to */
+    p2p_job_status_t status;         /* COMPLETED, FAILED or STOPPED */
+    const p2p_error_t *error;        /* of a FAILED one */
+    int untouched;                   /* nothing can have been written */
+    const p2p_task_event_t *event;   /* NULL: nobody is told */
+    const apr_array_header_t *mails; /* that it leads to: of p2p_mail_order_t, or NULL */
 } p2p_job_ending_t;
 
 /* Ends the job: waiting 0, counts the sums of its parts', the error's detail sealed; of a COMPLETED one parts' hashes are deleted; the
  * grant's tokens are erased where no other job holds it, bar the refresh token of a FAILED or STOPPED job; the member is bound no longer
- * where this job was untouched and no other has moved anything. */
+ * where this job was untouched and no other has moved anything. Its event is noted with its mails, as p2p_task_event_note does, in the same
+ * transaction. */
 p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,
                             const char *owner, const p2p_job_ending_t *ending);
 

@@ -395,6 +395,31 @@ static void failed_job(void **state)
     assert_null(claim("B"));
 }
 
+/* That a job has ended is noted with its end or not at all: whoever ends it a second time, or without its lease, adds nothing. */
+static void end_is_an_event(void **state)
+{
+    p2p_task_event_t event = {.kind = P2P_EVENT_EXCHANGE, .subject = "job/u/1", .status = "completed", .task_id = "", .patient = "tgt-1",
+                              .email = "", .payer = "", .member_name = "", .member_phone = "", .reason = ""};
+    p2p_job_ending_t ending = {.status = P2P_JOB_COMPLETED, .event = &event};
+    p2p_job_t *job, *old;
+
+    (void)state;
+    enqueue("src-1", "tgt-1", "r1");
+    old = claim("A");
+    expire("A");
+    job = claim("B");
+    expect_error(p2p_job_finish(db, pool, ring, old, "A", &ending), P2P_E_LOST, "lease-lost");
+    assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_task_event"), 0);
+    expect_ok(p2p_job_finish(db, pool, ring, job, "B", &ending));
+    assert_string_equal(ask_sql("SELECT target || ' ' || subject || ' ' || status FROM p2p_task_event"), TARGET " job/u/1 completed");
+    event.status = "failed";
+    expect_error(p2p_job_finish(db, pool, ring, job, "B", &ending), P2P_E_LOST, "lease-lost");
+    assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_task_event"), 1);
+    enqueue("src-2", "tgt-2", "r2");
+    finish(claim("B"), "B", P2P_JOB_STOPPED);
+    assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_task_event"), 1);
+}
+
 /* --- many at a time --- */
 
 enum { WORKERS = 8, JOBS = 200 };
@@ -460,7 +485,7 @@ int main(void)
         JOB_TEST(enqueued), JOB_TEST(loaded), JOB_TEST(same_member_again), JOB_TEST(untouched_job_unbinds),
         JOB_TEST(refused_order_leaves_nothing), JOB_TEST(patient_unknown), JOB_TEST(keys_rotate), JOB_TEST(nothing_in_clear), JOB_TEST(claimed_once),
         JOB_TEST(fair), JOB_TEST(taken_over), JOB_TEST(older_epoch), JOB_TEST(runner_rows), JOB_TEST(stopping),
-        JOB_TEST(status_document), JOB_TEST(landing), JOB_TEST(added_requests), JOB_TEST(failed_job), JOB_TEST(crowd),
+        JOB_TEST(status_document), JOB_TEST(landing), JOB_TEST(added_requests), JOB_TEST(failed_job), JOB_TEST(end_is_an_event), JOB_TEST(crowd),
     };
 
     return run_group("job_store", tests, sizeof tests / sizeof *tests);
