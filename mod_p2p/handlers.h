@@ -60,6 +60,12 @@ int p2p_handle_admin_report(request_rec *r, const p2p_match_t *match);
 /* GET /admin/audit?object=&client=&page=: newest first, 100 a page. */
 int p2p_handle_audit(request_rec *r, const p2p_match_t *match);
 
+/* GET /admin/mail?state=&page=: mails newest first, 100 a page, how many there are in which state, and why all rest. GET /admin/mail/{id}.
+ * POST /admin/mail/{id}/resend: back to the queue, and wakes the runners; 202. */
+int p2p_handle_admin_mails(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_mail(request_rec *r, const p2p_match_t *match);
+int p2p_handle_admin_mail_resend(request_rec *r, const p2p_match_t *match);
+
 /* GET /health: 200 where the database answers and has a schema that this program serves. */
 int p2p_handle_health(request_rec *r, const p2p_match_t *match);
 

@@ -41,6 +41,9 @@ static const p2p_route_t routes[] = {
     { "/admin/batch_jobs/{id}", M_DELETE, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_job_stop, "stop" },
     { "/admin/batch_jobs/{id}/restart", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_job_restart, "restart" },
     { "/admin/batch_jobs/{id}/report", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_report, NULL },
+    { "/admin/mail", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_mails, NULL },
+    { "/admin/mail/{id}", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_mail, NULL },
+    { "/admin/mail/{id}/resend", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_mail_resend, "resend" },
     { "/admin/audit", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_audit, NULL },
     { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health, NULL },
 };

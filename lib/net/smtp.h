@@ -23,6 +23,8 @@ typedef enum {
     P2P_SMTP_FAULT   /* 5xx to AUTH, STARTTLS or the sender, or a certificate that is not good: no mail will do any better */
 } p2p_smtp_outcome_t;
 
+#define P2P_SMTP_AWAY "mail-server-away" /* the code of a P2P_SMTP_LATER that no mail is to blame for: there is no connection to the server */
+
 /* why is NULL where it was sent; it lives until this returns. Its sentence names no address and no text of a mail; its detail is the server's line. */
 typedef void (*p2p_smtp_fn)(void *baton, p2p_smtp_outcome_t outcome, const p2p_error_t *why);
 

@@ -13,6 +13,7 @@
 #include "store/hash_keys.h"
 #include "store/migrate.h"
 #include "store/oidc_server_store.h"
+#include "store/outbox_store.h"
 #include "store/runner_store.h"
 
 #define DEFINITIONS_BYTES (16 * 1024 * 1024)
@@ -75,6 +76,20 @@ p2p_error_t *p2p_command_open(apr_pool_t *p, const p2p_spec_t *spec, const p2p_l
     return p2p_schema_check(*db, p);
 }
 
+/* Of this configuration's target, and only where it mails. */
+static p2p_error_t *add_mail(p2p_db_t *db, apr_pool_t *p, const p2p_spec_t *spec, json_object *status)
+{
+    json_object *mail;
+
+    if (spec->mail_server) {
+        P2P_TRY(p2p_outbox_status(db, p, spec->target, &mail));
+        json_object_object_add(status, "mail", json_object_get(mail));
+    } else {
+        p2p_json_add_str(status, "mail", "off");
+    }
+    return NULL;
+}
+
 int p2p_command_status(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out)
 {
     json_object *status;
@@ -82,6 +97,7 @@ int p2p_command_status(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
     p2p_error_t *error = p2p_command_open(p, spec, log, &db);
 
     if (!error) error = p2p_runner_status(db, p, &status);
+    if (!error) error = add_mail(db, p, spec, status);
     if (error) return failed(error);
     fprintf(out, "%s\n", p2p_json_print(p, status, NULL));
     return p2p_command_done(out, EX_OK);

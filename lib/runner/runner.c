@@ -15,6 +15,7 @@
 #include "store/audit_store.h"
 #include "store/job_store.h"
 #include "store/migrate.h"
+#include "store/outbox_store.h"
 #include "store/runner_store.h"
 
 #ifndef P2P_VERSION
@@ -270,12 +271,23 @@ static int tidy_audit(runner_t *r)
     return error ? 0 : count;
 }
 
+/* An event is not told of twice for as long as anybody may ask what happened. */
+static p2p_error_t *tidy_outbox(runner_t *r, int *count)
+{
+    const p2p_spec_t *spec = r->spec;
+    int keep_events = spec->keep_audit > spec->keep_jobs ? spec->keep_audit : spec->keep_jobs;
+
+    return p2p_outbox_tidy(r->context.db, r->scratch, spec->target, spec->keep_jobs * DAY, keep_events * DAY, TIDY_ROWS, count);
+}
+
 static p2p_error_t *tidy_some(runner_t *r)
 {
-    int count, rows;
+    int count, rows, mails;
 
     if (r->tidy_left <= 0) return NULL;
     rows = tidy_audit(r);
+    P2P_TRY(tidy_outbox(r, &mails));
+    rows += mails;
     P2P_TRY(p2p_job_tidy(r->context.db, r->scratch, r->spec->target, r->spec->restart_within * DAY, r->spec->keep_jobs * DAY,
                          TIDY_AT_A_TIME, &count));
     if (rows) count += TIDY_AT_A_TIME;
@@ -342,6 +354,7 @@ static void shut_down(runner_t *r)
     apr_time_t last = now(r) + REFRESH_GRACE;
     p2p_error_t *error;
 
+    r->context.ending = 1;
     if (!r->is_registered || r->back_off) {
         p2p_claims_drop(r->claims);
         return;

@@ -92,7 +92,6 @@ static p2p_error_t *open_details(apr_pool_t *p, const p2p_keyring_t *keyring, co
     json_object *doc;
     const char *text;
 
-    mail->values = mail->detail = "";
     P2P_TRY(p2p_unseal_column(p, keyring, P2P_OUTBOX_TABLE, "details", mail->id, sealed, &text));
     if (!*text) return NULL;
     P2P_TRY(p2p_json_parse(p, text, strlen(text), &doc));
@@ -123,9 +122,10 @@ static p2p_error_t *from_row(apr_pool_t *p, const p2p_keyring_t *keyring, const 
     mail->code = cell[16];
     mail->fault = cell[17];
     mail->end_time = p2p_rows_int(rows, i, 18);
+    mail->address = mail->patient = mail->values = mail->detail = "";
+    *out = mail;
     P2P_TRY(p2p_unseal_column(p, keyring, P2P_OUTBOX_TABLE, "address", mail->id, cell[7], &mail->address));
     P2P_TRY(p2p_unseal_column(p, keyring, P2P_OUTBOX_TABLE, "patient", mail->id, cell[8], &mail->patient));
-    *out = mail;
     return open_details(p, keyring, cell[9], mail);
 }
 
@@ -152,24 +152,40 @@ p2p_error_t *p2p_outbox_list(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *k
     if (state) P2P_TRY(p2p_db_select(db, p, P2P_SQL_OUTBOX_LIST_STATE, &rows, target, state, before, most));
     else P2P_TRY(p2p_db_select(db, p, P2P_SQL_OUTBOX_LIST, &rows, target, before, most));
     *mails = apr_array_make(p, rows.count + 1, sizeof(p2p_outbox_mail_t *));
-    for (int i = 0; i < rows.count; i++) P2P_TRY(from_row(p, keyring, &rows, i, apr_array_push(*mails)));
+    for (int i = 0; i < rows.count; i++) {
+        p2p_error_t *error = from_row(p, keyring, &rows, i, apr_array_push(*mails));
+        if (error && !p2p_is_unopenable(error)) return error; /* that is no reason to hide it, or all others */
+    }
     return NULL;
 }
 
 /* ---- Administration ---- */
 
-p2p_error_t *p2p_outbox_resend(p2p_db_t *db, apr_pool_t *p, const char *target, apr_int64_t id)
+typedef struct resend_t {
+    const char *target;
+    apr_int64_t id;
+} resend_t;
+
+static p2p_error_t *resend(p2p_db_t *db, apr_pool_t *p, void *baton)
 {
+    const resend_t *again = baton;
     p2p_rows_t rows;
     int changed;
 
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_OUTBOX_RESEND, &changed, target, id));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_OUTBOX_RESEND, &changed, again->target, again->id));
     if (changed) return NULL;
-    P2P_TRY(p2p_db_select(db, p, P2P_SQL_OUTBOX_GET, &rows, target, id));
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_OUTBOX_GET, &rows, again->target, again->id));
     if (!rows.count) return missing(p);
     if (!strcmp(rows.cell[0][4], P2P_MAIL_QUEUED))
         return p2p_error_make(p, P2P_E_CONFLICT, "mail-queued", "This mail is to be sent already.");
     return p2p_error_make(p, P2P_E_CONFLICT, "mail-erased", "What this mail was made of has been erased; it cannot be sent again.");
+}
+
+p2p_error_t *p2p_outbox_resend(p2p_db_t *db, apr_pool_t *p, const char *target, apr_int64_t id)
+{
+    resend_t again = {target, id};
+
+    return p2p_db_transaction(db, p, resend, &again);
 }
 
 p2p_error_t *p2p_outbox_counts(p2p_db_t *db, apr_pool_t *p, const char *target, json_object **counts)

@@ -45,11 +45,12 @@ p2p_error_t *p2p_outbox_ask(p2p_db_t *db, apr_pool_t *p, const char *target, int
 /* The ids of what is due, oldest first, at most limit: array of apr_int64_t. */
 p2p_error_t *p2p_outbox_due(p2p_db_t *db, apr_pool_t *p, const char *target, int limit, apr_array_header_t **ids);
 
-/* One mail. Errors: P2P_E_NOT_FOUND "no-such-mail"; those of a sealing key that is missing. */
+/* One mail. Errors: P2P_E_NOT_FOUND "no-such-mail"; those of p2p_unseal, with *mail set and "" for what cannot be opened. */
 p2p_error_t *p2p_outbox_get(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target, apr_int64_t id,
                             p2p_outbox_mail_t **mail);
 
-/* Mails newest first: at most limit, with ids below before, in this state (NULL: any). Array of p2p_outbox_mail_t *. */
+/* Mails newest first: at most limit, with ids below before, in this state (NULL: any). Array of
+ * p2p_outbox_mail_t *; what cannot be opened is "". */
 p2p_error_t *p2p_outbox_list(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const char *target, const char *state,
                              apr_int64_t before, int limit, apr_array_header_t **mails);
 
