@@ -60,6 +60,7 @@ void *p2p_chore_run_make(apr_size_t size, p2p_exchange_context_t *context, const
     run->pool = pool;
     apr_pool_create(&run->asking, pool);
     run->context = context;
+    run->http = context->http;
     run->chore = chore;
     run->begin = begin;
     run->ended = ended;
@@ -83,7 +84,7 @@ void p2p_chore_run_ask(p2p_chore_run_t *run, p2p_http_request_t *request, apr_in
     request->stall_timeout = limit;
     request->least_bytes = LEAST_BYTES;
     request->gzip = 1;
-    error = p2p_http_within(run->context->http, run->asking, request, limit, done, run);
+    error = p2p_http_within(run->http, run->asking, request, limit, done, run);
     if (error) done(run, 0, NULL, "", 0, error);
 }
 

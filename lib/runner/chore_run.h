@@ -13,6 +13,7 @@
 /* The first member of what a kind of chore makes. */
 typedef struct p2p_chore_run_t {
     p2p_exchange_context_t *context;
+    p2p_http_t *http;   /* what is asked goes this way: context->http, unless begin chooses another */
     const p2p_chore_t *chore;
     apr_pool_t *pool;   /* its own: the work lies in it */
     apr_pool_t *asking; /* what is under way goes with it */

@@ -2,16 +2,22 @@
 /* The table of duties. */
 #include "runner/duties.h"
 
+#include "runner/subscription_run.h"
+#include "runner/task_look.h"
 #include "runner/trusts.h"
+
+typedef p2p_error_t *(*ask_fn)(const p2p_exchange_context_t *context, apr_pool_t *p, int *asked);
 
 typedef struct duty_t {
     const char *not_done; /* the sentence where it fails */
     apr_interval_time_t every;
-    p2p_error_t *(*ask)(const p2p_exchange_context_t *context, apr_pool_t *p, int *asked);
+    ask_fn first, ask; /* at the start of the runner, and from then on */
 } duty_t;
 
 static const duty_t table[] = {
-    {"Keys of trusted issuers are not fetched now", apr_time_from_sec(60), p2p_trusts_ask_old},
+    {"Keys of trusted issuers are not fetched now", apr_time_from_sec(60), p2p_trusts_ask_old, p2p_trusts_ask_old},
+    {"The Subscription at the target is not looked at now", apr_time_from_sec(2), p2p_subscription_ask, p2p_subscription_ask_due},
+    {"Tasks of the target are not looked at now", apr_time_from_sec(2), p2p_task_look_ask, p2p_task_look_ask_due},
 };
 
 #define DUTIES (sizeof table / sizeof *table)
@@ -19,6 +25,7 @@ static const duty_t table[] = {
 struct p2p_duties_t {
     p2p_exchange_context_t *context;
     apr_time_t next[DUTIES];
+    int has_begun[DUTIES];
 };
 
 p2p_duties_t *p2p_duties_make(apr_pool_t *p, p2p_exchange_context_t *context)
@@ -40,7 +47,8 @@ int p2p_duties_do(p2p_duties_t *duties, apr_pool_t *p)
         int asked = 0;
 
         if (now < duties->next[i]) continue;
-        error = table[i].ask(context, p, &asked);
+        error = (duties->has_begun[i] ? table[i].ask : table[i].first)(context, p, &asked);
+        if (!error) duties->has_begun[i] = 1;
         if (error) p2p_log_error(context->log, P2P_LOG_WARN, table[i].not_done, error);
         duties->next[i] = now + table[i].every;
         all += asked;

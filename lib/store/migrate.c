@@ -151,14 +151,15 @@ static const char *const schema_3[] = {
 /* Schema 4: people are told. */
 static const char *const schema_4[] = {
     /* The Subscription of a target that delivers to endpoint (P2PHookURL). id: at the target; status: what it says there, "refused" where the
-     * target takes none. secret_before is good for 24 hours after rotated. */
+     * target takes none; written: hashes of what was asked for and of what the target made of it. secret_before is good for 24 hours after
+     * rotated. due: of the next check. */
     "CREATE TABLE p2p_subscription (target TEXT NOT NULL, endpoint TEXT NOT NULL, id" TEXT_COLUMN ", status" TEXT_COLUMN ", fault" TEXT_COLUMN
-    ", secret" SEALED_COLUMN ", secret_before" SEALED_COLUMN ", rotated" NUMBER_COLUMN ", checked" NUMBER_COLUMN
-    ", PRIMARY KEY (target, endpoint))",
+    ", written" TEXT_COLUMN ", secret" SEALED_COLUMN ", secret_before" SEALED_COLUMN ", rotated" NUMBER_COLUMN ", checked" NUMBER_COLUMN
+    ", attempts" NUMBER_COLUMN ", due" NUMBER_COLUMN ", PRIMARY KEY (target, endpoint))",
 
-    /* How far a target's Tasks are known. began, until: the target's times; searched: ours. */
+    /* How far a target's Tasks are known. began, until: the target's times; searched, due: ours. */
     "CREATE TABLE p2p_task_watch (target TEXT NOT NULL PRIMARY KEY, began" NUMBER_COLUMN ", until" NUMBER_COLUMN ", searched" NUMBER_COLUMN
-    ", fault" TEXT_COLUMN ")",
+    ", due" NUMBER_COLUMN ", attempts" NUMBER_COLUMN ", fault" TEXT_COLUMN ")",
 
     /* Tasks to be looked at; an empty task_id asks for a search. */
     "CREATE TABLE p2p_task_hint (target TEXT NOT NULL, task_id TEXT NOT NULL, version" NUMBER_COLUMN ", noted" NUMBER_COLUMN

@@ -54,7 +54,8 @@
 /* Exchanges; all else is a chore, of kinds of which this program knows some. Others are left to programs that know them. p2p_job_chore, the
  * index, says the same of those under way. */
 #define KNOWN "j.kind = 'p2p-exchange'"
-#define CHORES "j.kind <> 'p2p-exchange' AND j.status IN ('STARTING', 'STARTED') AND j.kind IN ('definition-test', 'jwks-refresh')"
+#define CHORES "j.kind <> 'p2p-exchange' AND j.status IN ('STARTING', 'STARTED') AND " \
+    "j.kind IN ('definition-test', 'jwks-refresh', 'subscription', 'task-look')"
 
 #define CHORE_COLUMNS                                                                                \
     "id, version, kind, oidc_server_id, client, subject, result, status, create_time, start_time, "  \

@@ -79,7 +79,49 @@ const p2p_sql_statement_t p2p_sql_told[P2P_SQL_COUNT - P2P_SQL_TOLD] = {
         "INSERT INTO p2p_task_hint (target, task_id, version, noted) VALUES (%s, %s, 1, {now}) "
         "ON CONFLICT (target, task_id) DO UPDATE SET version = p2p_task_hint.version + 1", "ss", 0},
 
+    AT(P2P_SQL_HINT_COUNT) = {"p2p_hint_count", "SELECT COUNT(*) FROM p2p_task_hint WHERE target = %s", "s", 1},
+    AT(P2P_SQL_HINT_LIST) = {"p2p_hint_list",
+        "SELECT task_id, version, {now} - noted FROM p2p_task_hint WHERE target = %s ORDER BY noted, task_id LIMIT %lld", "si", 3},
+    AT(P2P_SQL_HINT_DONE) = {"p2p_hint_done",
+        "DELETE FROM p2p_task_hint WHERE target = %s AND task_id = %s AND version = %lld", "ssi", 0},
+
+    AT(P2P_SQL_WATCH_GET) = {"p2p_watch_get",
+        "SELECT began, until, searched, due, attempts, fault, {now} FROM p2p_task_watch WHERE target = %s", "s", 7},
+    AT(P2P_SQL_WATCH_BEGIN) = {"p2p_watch_begin",
+        "INSERT INTO p2p_task_watch (target, began) VALUES (%s, %lld) ON CONFLICT (target) DO UPDATE SET began = excluded.began "
+        "WHERE p2p_task_watch.began = 0", "si", 0},
+    /* What is known is never forgotten, whoever comes late. */
+    AT(P2P_SQL_WATCH_SEARCHED) = {"p2p_watch_searched",
+        "INSERT INTO p2p_task_watch (target, until, searched, due) VALUES (%s, %lld, {now}, {now} + %lld) ON CONFLICT (target) DO UPDATE SET "
+        "until = CASE WHEN p2p_task_watch.until > excluded.until THEN p2p_task_watch.until ELSE excluded.until END, "
+        "searched = excluded.searched, due = excluded.due, attempts = 0, fault = ''", "sii", 0},
+    AT(P2P_SQL_WATCH_FAILED) = {"p2p_watch_failed",
+        "INSERT INTO p2p_task_watch (target, fault, due, attempts) VALUES (%s, %s, {now} + %lld, 1) ON CONFLICT (target) DO UPDATE SET "
+        "fault = excluded.fault, due = excluded.due, attempts = p2p_task_watch.attempts + 1", "ssi", 0},
+    AT(P2P_SQL_WATCH_WELL) = {"p2p_watch_well",
+        "UPDATE p2p_task_watch SET fault = '', attempts = 0, due = {now} + %lld WHERE target = %s AND fault <> ''", "is", 0},
+    AT(P2P_SQL_WATCH_STATUS) = {"p2p_watch_status",
+        "SELECT target, searched, fault, (SELECT COUNT(*) FROM p2p_task_hint h WHERE h.target = p2p_task_watch.target) FROM p2p_task_watch "
+        "ORDER BY target", "", 4},
+
     AT(P2P_SQL_SUBSCRIPTION_GET) = {"p2p_subscription_get",
-        "SELECT id, status, fault, secret, secret_before, rotated, checked FROM p2p_subscription "
-        "WHERE target = %s AND endpoint = %s", "ss", 7},
+        "SELECT id, status, fault, secret, secret_before, rotated, checked, written, attempts, due FROM p2p_subscription "
+        "WHERE target = %s AND endpoint = %s", "ss", 10},
+    AT(P2P_SQL_SUBSCRIPTION_INSERT) = {"p2p_subscription_insert",
+        "INSERT INTO p2p_subscription (target, endpoint, secret, rotated) VALUES (%s, %s, %s, {now}) ON CONFLICT (target, endpoint) DO NOTHING",
+        "sss", 0},
+    AT(P2P_SQL_SUBSCRIPTION_ROTATE) = {"p2p_subscription_rotate",
+        "UPDATE p2p_subscription SET secret = %s, secret_before = %s, rotated = {now}, due = 0 WHERE target = %s AND endpoint = %s AND secret = %s",
+        "sssss", 0},
+    AT(P2P_SQL_SUBSCRIPTION_NOTE) = {"p2p_subscription_note",
+        "UPDATE p2p_subscription SET id = %s, status = %s, fault = %s, written = %s, attempts = %lld, checked = {now}, due = {now} + %lld "
+        "WHERE target = %s AND endpoint = %s", "ssssiiss", 0},
+    AT(P2P_SQL_SUBSCRIPTION_FAULT) = {"p2p_subscription_fault",
+        "UPDATE p2p_subscription SET fault = %s, checked = {now}, due = {now} + %lld WHERE target = %s AND endpoint = %s", "siss", 0},
+    AT(P2P_SQL_SUBSCRIPTION_LATER) = {"p2p_subscription_later",
+        "SELECT COUNT(*) FROM p2p_subscription WHERE target = %s AND endpoint = %s AND due > {now}", "ss", 1},
+    AT(P2P_SQL_SUBSCRIPTION_IN) = {"p2p_subscription_in",
+        "SELECT COUNT(*) FROM p2p_subscription WHERE target = %s AND endpoint = %s AND status = %s", "sss", 1},
+    AT(P2P_SQL_SUBSCRIPTION_STATUS) = {"p2p_subscription_status",
+        "SELECT target, endpoint, status, fault, checked FROM p2p_subscription ORDER BY target, endpoint", "", 5},
 };
