@@ -28,7 +28,9 @@
 #define WITH_HINTS apr_time_from_sec(30)     /* a hint brings a search along where the last was so long ago: what else got lost? */
 #define AGAIN apr_time_from_sec(5)           /* after trouble, doubled each time up to */
 #define AGAIN_MAX apr_time_from_sec(300)
-#define HINT_LASTS apr_time_from_sec(3600)   /* that the target fails to answer; searches have found it by then */
+#define HOUR apr_time_from_sec(3600)
+#define DAY apr_time_from_sec(86400)
+#define HINT_LASTS HOUR                       /* that the target fails to answer; searches have found it by then */
 
 /* How a search is written, for servers that understand less and less. */
 typedef enum { SINCE, NEWEST_FIRST, ALL } form_t;
@@ -184,10 +186,14 @@ static const char *trouble(const look_t *look, const char *what, int status, con
 
 /* ---- 3. Events ---- */
 
-/* Of what was there before the first search nobody is told. */
+/* Of what was there before the first search nobody is told, nor of what has not changed for so long that its event may be forgotten. */
 static int is_old(const look_t *look, const p2p_add_payer_t *task)
 {
-    return task->last_updated ? task->last_updated < look->watch.began : !look->watch.until;
+    const p2p_clock_t *clock = look->run.context->clock;
+    apr_time_t kept = clock->now(clock->baton) - look->run.context->spec->keep_jobs * DAY + HOUR;
+
+    if (!task->last_updated) return !look->watch.until;
+    return task->last_updated < look->watch.began || task->last_updated < kept;
 }
 
 static p2p_error_t *note_event(look_t *look, p2p_db_t *db, apr_pool_t *p, const p2p_add_payer_t *task)
