@@ -302,11 +302,11 @@ static void name_user(p2p_spec_t *spec)
 
 int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
-    check_t check = { pconf, s, p2p_config(s), 0 };
+    check_t check = { pconf, s, p2p_config(s), p2p_inject_check(pconf, s) };
     p2p_config_t *config = check.config;
 
     (void)plog, (void)ptemp;
-    if (!config->handler_used && !apr_hash_count(config->places)) return OK; /* loaded, not used */
+    if (!config->handler_used && !apr_hash_count(config->places)) return check.faults ? HTTP_INTERNAL_SERVER_ERROR : OK; /* the source role at most */
     config->spec.log_level = log_word(s);
     name_user(&config->spec);
     check_target(&check);

@@ -378,6 +378,7 @@ const command_rec p2p_commands[] = {
     SETTING("P2PCorsOrigins", "ORIGIN ...", AT(WORDS, cors_origins)),
     SETTING("P2PRateLimit", "N", AT(NUMBER, rate_limit), RANGE(0, 100000)),
     SETTING("P2PKeepAudit", "DAYS", AT(NUMBER, spec.keep_audit), RANGE(1, 36500)),
+    P2P_INJECT_COMMANDS,
     AP_INIT_RAW_ARGS("SetHandler", see_handler, NULL, OR_FILEINFO, "p2p: the routes of mod_p2p appear here"),
     { .name = NULL }
 };
@@ -415,13 +416,17 @@ void *p2p_dir_create(apr_pool_t *p, char *path)
 
     (void)path;
     dir->prefix = "";
+    dir->inject.on = -1;
     return dir;
 }
 
 void *p2p_dir_merge(apr_pool_t *p, void *base, void *add)
 {
-    (void)p;
-    return ((p2p_dir_t *)add)->set ? add : base;
+    const p2p_dir_t *above = base, *below = add;
+    p2p_dir_t *dir = apr_pmemdup(p, below->set ? below : above, sizeof *dir);
+
+    dir->inject = p2p_inject_merge(&above->inject, &below->inject);
+    return dir;
 }
 
 p2p_config_t *p2p_config(const server_rec *s)

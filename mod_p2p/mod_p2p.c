@@ -13,6 +13,7 @@
 #include "config.h"
 #include "cors.h"
 #include "definition_cache.h"
+#include "inject.h"
 #include "introspect.h"
 #include "problem.h"
 #include "route.h"
@@ -38,6 +39,7 @@ static void register_hooks(apr_pool_t *p)
     p2p_cors_register();
     p2p_problem_register();
     p2p_auth_register(p);
+    p2p_inject_register();
 }
 
 AP_DECLARE_MODULE(p2p) = {

@@ -9,6 +9,7 @@
 #include <apr_hash.h>
 #include <apr_tables.h>
 
+#include "inject_config.h"
 #include "model/spec.h"
 
 extern module AP_MODULE_DECLARE_DATA p2p_module;
@@ -32,6 +33,7 @@ typedef struct p2p_config_t {
     int rate_limit;                /* P2PRateLimit: requests a second of one client; 0: any number */
     apr_hash_t *places;            /* directive to the ap_directive_t where it stands */
     int handler_used;              /* SetHandler p2p stands somewhere */
+    p2p_inject_main_t inject;      /* the source role */
     p2p_supervisor_t *supervisor;  /* NULL unless this process is the parent of runners, or its child */
     struct p2p_trust_store_t *trust_store; /* trust.c, of this child */
     struct p2p_token_cache_t *token_cache; /* token_cache.c, of this child */
@@ -41,11 +43,12 @@ typedef struct p2p_config_t {
     struct p2p_shared_t *shared;   /* NULL where there is none */
 } p2p_config_t;
 
-/* What a server or Location says about SetHandler. */
+/* What a server or Location says about SetHandler, and about the source role. */
 typedef struct p2p_dir_t {
     int set;            /* SetHandler stands here */
     int enabled;        /* and it says p2p */
     const char *prefix; /* path of the Location, "" for a whole server; never ends in a slash */
+    p2p_inject_dir_t inject;
 } p2p_dir_t;
 
 /* What the files of the module keep of one request; each part belongs to one of them. */
@@ -54,6 +57,7 @@ typedef struct p2p_state_t {
     struct p2p_caller_t *caller;   /* caller.c */
     struct p2p_audit_t *audit;     /* audit.c */
     struct p2p_bearer_t *bearer;   /* auth.c; NULL: he came without a token */
+    struct p2p_inject_request_t *inject; /* inject_request.c; NULL: nothing is injected */
 } p2p_state_t;
 
 /* The request's own, made when first asked for. */

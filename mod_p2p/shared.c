@@ -42,7 +42,7 @@ int p2p_shared_open(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, serv
     apr_status_t rv;
 
     (void)pconf, (void)plog, (void)ptemp;
-    if (!config->handler_used || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
+    if ((!config->handler_used && !config->inject.used) || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
     apr_pool_userdata_get(&found, key, process);
     config->shared = found;
     if (found) return OK;

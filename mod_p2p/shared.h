@@ -7,6 +7,7 @@
 #include <httpd.h>
 
 #include "base/rate.h"
+#include "inject_count.h"
 
 #define P2P_SHARED_ROWS 512
 #define P2P_SHARED_REFUSALS 64
@@ -18,6 +19,7 @@ typedef struct p2p_shared_t {
     p2p_rate_row_t rates[P2P_SHARED_ROWS]; /* P2PRateLimit */
     p2p_rate_row_t refusals[P2P_SHARED_REFUSALS]; /* audit.c: those that are noted, */
     p2p_rate_row_t unnoted[P2P_SHARED_UNNOTED];   /* and what the log tells of others */
+    apr_uint64_t injected[P2P_INJECT_REASONS];    /* inject_count.c; touched atomically */
 } p2p_shared_t;
 
 /* post_config hook: makes it, or finds it again after a restart. */
