@@ -3,7 +3,7 @@
 #ifndef P2P_MOD_INJECT_H
 #define P2P_MOD_INJECT_H
 
-#include <apr_pools.h>
+#include <httpd.h>
 
 /* Registers its hooks and filters. */
 void p2p_inject_register(void);

@@ -141,6 +141,27 @@ static const char *path_asked(request_rec *r)
     return *r->unparsed_uri == '/' ? r->unparsed_uri : ap_os_escape_path(r->pool, r->uri, 1);
 }
 
+/* The link with what no URL has percent-encoded; servers write such links, and clients encode them. */
+static const char *encode_odd(apr_pool_t *p, const char *link)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *out = apr_palloc(p, strlen(link) * 3 + 1), *o = out;
+
+    for (; *link; link++) {
+        unsigned char c = (unsigned char)*link;
+
+        if (c > ' ' && c < 0x7F && !strchr("\\\"<>", c)) {
+            *o++ = (char)c;
+            continue;
+        }
+        *o++ = '%';
+        *o++ = hex[c >> 4];
+        *o++ = hex[c & 15];
+    }
+    *o = '\0';
+    return out;
+}
+
 /* ---- The cache ---- */
 
 static void lock(p2p_inject_cache_t *cache)
@@ -171,7 +192,7 @@ int p2p_inject_cache_keep(request_rec *r, const char *link)
     p2p_uri_t uri;
     apr_status_t rv;
 
-    if (!settings->cache || p2p_uri_resolve(r->pool, apr_pstrcat(r->pool, "http://localhost", path_asked(r), NULL), link, &uri)) return 0;
+    if (!settings->cache || p2p_uri_resolve(r->pool, apr_pstrcat(r->pool, "http://localhost", path_asked(r), NULL), encode_odd(r->pool, link), &uri)) return 0;
     make_key(r->pool, uri.path, uri.query, key);
     lock(settings->cache);
     rv = settings->cache->provider->store(settings->cache->instance, r->server, key, KEY, until, &value, 1, r->pool);
