@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use File::Temp qw(tempdir);
 use JSON::PP;
 use P2P::Httpd;
+use P2P::Inject;
 use P2P::Source;
 use Test::More;
 
@@ -26,15 +27,25 @@ while ($table =~ /SETTING\("(P2P\w+)",\s*"([^"]*)"/g) {
 }
 cmp_ok(scalar @names, '>', 15, 'the table of directives is found');
 
+# Those of the source role hold where they stand.
+my %source;
+my $source_table = text('mod_p2p/inject_config.h');
+my @source;
+while ($source_table =~ /AP_INIT_\w+\("(P2P\w+)",.*"([^"]*)"\)/g) {
+    push @source, $1;
+    $source{$1} = $2;
+}
+cmp_ok(scalar @source, '>', 4, 'the table of the source role is found');
+
 my $conf = text('conf/p2p.conf');
 my %seen;
 my @in_conf = grep { !$seen{$_}++ } $conf =~ /^#?(P2P\w+) /mg;    # one of them may stand several times
 is_deeply(\@in_conf, \@names, 'conf/p2p.conf has every directive once, in the order of the table');
 
 my $docs = text('docs/directives.md');
-is_deeply([$docs =~ /^## (P2P\w+)$/mg], \@names, 'docs/directives.md has every directive once, in the order of the table');
+is_deeply([$docs =~ /^## (P2P\w+)$/mg], [@names, @source], 'docs/directives.md has every directive once, in the order of the tables');
 my %documented;
-while ($docs =~ /^## (P2P\w+)\n\nSyntax: `\1 ([^`]*)`\. ((?:Default: ([^.]*)|Required)\..*)\n\n\S/mg) {
+while ($docs =~ /^## (P2P\w+)\n\nSyntax: `\1 ([^`]*)`\. ((?:Default: ([^.]*)|Required[^.]*)\..*)\n\n\S/mg) {
     $documented{$1} = { syntax => $2, rest => $3, default => $4 };
 }
 for my $name (@names) {
@@ -44,6 +55,10 @@ for my $name (@names) {
     my $said = join ' to ', @bounds;
     like($documented{$name}{rest}, qr/[Ff]rom \Q$said\E\b/, "$name: ... and its range $said") if @bounds;
 }
+
+is($documented{$_}{syntax}, $source{$_}, "$_: docs tell its syntax") for @source;
+my $source_conf = text('conf/source-role.conf');
+like($source_conf, qr/^\s*#?\Q$_\E /m, "$_: conf/source-role.conf has it") for @source;
 
 # httpd with all defaults written out has the same specification as without; with each one changed it would not.
 my %defaults = $conf =~ /^#(P2P\w+) (.*)$/mg;
@@ -72,6 +87,14 @@ my $httpd = P2P::Httpd->new(@base, tls => 1, directives => { map { $_ => undef }
     DBDriver DBDParams DBDMax DBDMin DBDKeep) }, main => [$moved =~ s/^(Listen|TraceEnable).*//mgr]);
 my ($code, $out) = $httpd->configtest;
 is($code, 0, 'conf/p2p.conf is a configuration that httpd takes') or diag $out;
+
+# The example of the source role, beside it and alone.
+my $role = $source_conf =~ s{/etc/p2p}{$dir}gr;
+my %proxied = (tls => 1, modules => [qw(proxy proxy_http deflate headers)]);
+($code, $out) = P2P::Httpd->new(@base, %proxied, directives => \%given, main => [$role])->configtest;
+is($code, 0, 'conf/source-role.conf is a configuration that httpd takes') or diag $out;
+($code, $out) = P2P::Inject->new(%proxied, backend => 'http://127.0.0.1:9', location => [], modules => [qw(deflate headers)], main => [$role])->configtest;
+is($code, 0, '... without the target\'s role as well') or diag $out;
 
 my $api = text('docs/api.md');
 my $route_table = text('mod_p2p/route.c');

@@ -4,7 +4,7 @@
 
 TEST_PACKAGES=(libcmocka-dev clang valgrind shellcheck perl libjson-perl sqlite3 libaprutil1-dbd-pgsql iproute2 procps python3-aiosmtpd)
 # What a sanitizer can see.
-SANITIZED_FOLDERS=(t/unit t/fuzz t/sandbox t/store t/api t/auth t/exchange t/lifecycle/database.t t/lifecycle/kill.t t/hostile t/mail)
+SANITIZED_FOLDERS=(t/unit t/fuzz t/sandbox t/store t/api t/auth t/exchange t/lifecycle/database.t t/lifecycle/kill.t t/hostile t/mail t/inject)
 
 files_run=0
 files_failed=0
