@@ -221,7 +221,7 @@ static void end_item(p2p_injection_t *injection, const p2p_scan_token_t *token)
 {
     injection->in_item = 0;
     if (injection->member[TOP] == M_ENTRY) end_entry(injection, token->end);
-    else if (!injection->result.next && is(injection->relation, "next") && injection->url)
+    else if (!injection->result.next && !injection->odd && is(injection->relation, "next") && injection->url)
         injection->result.next = apr_pstrdup(injection->pool, injection->url);
 }
 
