@@ -28,7 +28,8 @@ sub faults_of {
     my @wrong;
     push @wrong, "$file: no SPDX-License-Identifier: Apache-2.0 at its top"
         unless join("\n", $lines[0] // '', $lines[1] // '') =~ /SPDX-License-Identifier: Apache-2\.0/;
-    push @wrong, "$file: " . @lines . ' lines; 600 are the limit' if @lines > 600;
+    my $written = grep { !(/^# --- sources,/ .. /^# --- end of sources/) } @lines;    # Makefile.am's lists are made by t/source/refresh-lists
+    push @wrong, "$file: $written lines; 600 are the limit" if $written > 600;
     for my $i (0 .. $#lines) {
         my $at = "$file:" . ($i + 1);
         push @wrong, "$at: something left for later" if $lines[$i] =~ /\b(?:$LATER)\b/;
