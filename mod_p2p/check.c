@@ -12,6 +12,7 @@
 
 #include "base/seal.h"
 #include "base/uri.h"
+#include "check_mail.h"
 #include "conftree.h"
 #include "files.h"
 #include "mod_p2p.h"
@@ -221,6 +222,11 @@ static void check_trusts(check_t *check)
     }
 }
 
+static void report_mail(void *baton, const char *name, const p2p_error_t *error)
+{
+    report(baton, name, error);
+}
+
 /* Commands of the runner read it as well. */
 static void check_key_dir(check_t *check)
 {
@@ -317,6 +323,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     check_keys(&check);
     check_trusts(&check);
     check_key_dir(&check);
+    p2p_check_mail(pconf, s, config, report_mail, &check);
     check_runner(&check);
     check_database(&check);
     return check.faults ? HTTP_INTERNAL_SERVER_ERROR : OK;

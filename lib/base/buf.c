@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define CAP_MIN 256
 #define TRIM_MIN (256 << 10) /* smaller blocks stay as they are */
 
@@ -122,24 +124,6 @@ void p2p_buf_printf(p2p_buf_t *buf, const char *format, ...)
     va_end(again);
 }
 
-/* Length of the UTF-8 sequence of two to four bytes at s, or 0 where there is none (RFC 3629 section 4). */
-static apr_size_t utf8_sequence(const unsigned char *s, apr_size_t left)
-{
-    unsigned char low = 0x80, high = 0xBF;
-    apr_size_t n = *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : 4, i;
-
-    if (*s < 0xC2 || *s > 0xF4 || left < n) return 0;
-    if (*s == 0xE0) low = 0xA0;
-    if (*s == 0xED) high = 0x9F;
-    if (*s == 0xF0) low = 0x90;
-    if (*s == 0xF4) high = 0x8F;
-    if (s[1] < low || s[1] > high) return 0;
-    for (i = 2; i < n; i++) {
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    }
-    return n;
-}
-
 static void add_escape(p2p_buf_t *buf, unsigned char c)
 {
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -162,7 +146,7 @@ static apr_size_t plain_run(const unsigned char *text, apr_size_t len)
 
     while (i < len) {
         if (text[i] < 0x20 || text[i] == '"' || text[i] == '\\') break;
-        n = text[i] < 0x80 ? 1 : utf8_sequence(text + i, len - i);
+        n = p2p_utf8_sequence((const char *)text + i, len - i);
         if (!n) break;
         i += n;
     }

@@ -249,11 +249,21 @@ static void look_for_stall(void *baton)
 
 /* What poll does, in order. */
 
+static void transfer_ended(p2p_curl_owner_t *owner, CURLcode result)
+{
+    p2p_http_transfer_t *t = (p2p_http_transfer_t *)owner;
+
+    t->result = result;
+    if (t->gunzip && t->result == CURLE_OK && !p2p_gunzip_is_whole(t->gunzip)) t->result = CURLE_BAD_CONTENT_ENCODING;
+    end(t);
+}
+
 static void launch(p2p_http_transfer_t *t)
 {
     p2p_curl_loop_t *loop = t->loop;
 
     append(&loop->running, t);
+    t->owner.ended = transfer_ended;
     p2p_curl_turn_start(t);
     t->result = p2p_curl_setup(t);
     if (t->result == CURLE_OK && curl_multi_add_handle(loop->multi, t->easy) != CURLM_OK)
@@ -334,13 +344,11 @@ static void collect_ended(p2p_curl_loop_t *loop)
 
     while ((message = curl_multi_info_read(loop->multi, &left))) {
         char *private = NULL;
-        p2p_http_transfer_t *t;
+        p2p_curl_owner_t *owner;
         if (message->msg != CURLMSG_DONE) continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        t = (p2p_http_transfer_t *)(void *)private;
-        t->result = message->data.result;
-        if (t->gunzip && t->result == CURLE_OK && !p2p_gunzip_is_whole(t->gunzip)) t->result = CURLE_BAD_CONTENT_ENCODING;
-        end(t);
+        owner = (p2p_curl_owner_t *)(void *)private;
+        owner->ended(owner, message->data.result);
     }
 }
 
@@ -381,7 +389,8 @@ static int is_readable(int fd)
 static p2p_error_t *loop_poll(p2p_http_t *http, int wake_fd, apr_interval_time_t timeout, int *woken)
 {
     p2p_curl_loop_t *loop = (p2p_curl_loop_t *)http;
-    struct curl_waitfd wake = {wake_fd, CURL_WAIT_POLLIN, 0};
+    struct curl_waitfd *more;
+    unsigned count;
     CURLMcode code;
     int ready = 0;
 
@@ -390,9 +399,11 @@ static p2p_error_t *loop_poll(p2p_http_t *http, int wake_fd, apr_interval_time_t
     launch_waiting(loop);
     resume_paused(loop);
     reap_gone(loop);
-    code = curl_multi_poll(loop->multi, &wake, wake_fd >= 0 ? 1 : 0, wait_ms(loop, timeout), &ready);
+    more = p2p_curl_wait_list(loop, loop->errors, wake_fd, &count);
+    code = curl_multi_poll(loop->multi, more, count, wait_ms(loop, timeout), &ready);
     if (code != CURLM_OK) return curl_failed(loop, code);
-    if (woken) *woken = wake.revents || (ready > 0 && is_readable(wake_fd));
+    if (woken) *woken = wake_fd >= 0 && (more->revents || (ready > 0 && is_readable(wake_fd)));
+    p2p_curl_tell_watches(loop, more + (wake_fd >= 0));
     P2P_TRY(perform(loop));
     reap_gone(loop);
     collect_ended(loop);

@@ -14,6 +14,23 @@
 typedef struct p2p_curl_loop_t p2p_curl_loop_t;
 typedef struct p2p_curl_origin_t p2p_curl_origin_t;
 typedef struct p2p_curl_turn_t p2p_curl_turn_t;
+typedef struct p2p_curl_owner_t p2p_curl_owner_t;
+typedef struct p2p_curl_watch_t p2p_curl_watch_t;
+
+/* Whose an easy handle is: the CURLOPT_PRIVATE of each in the loop. */
+struct p2p_curl_owner_t {
+    void (*ended)(p2p_curl_owner_t *owner, CURLcode result); /* libcurl is through with it; called from poll, not from within libcurl */
+};
+
+/* A socket that the loop waits for, of a connection that libcurl leaves to us. */
+struct p2p_curl_watch_t {
+    p2p_curl_watch_t *next, **link; /* link: NULL while it is not watched */
+    curl_socket_t fd;
+    short events;                   /* CURL_WAIT_POLLIN, CURL_WAIT_POLLOUT */
+    int is_ready;
+    void (*ready)(void *baton);
+    void *baton;
+};
 
 /* A transfer is in one of these at any time: its origin's waiting, the loop's running or ended. */
 typedef struct p2p_curl_list_t {
@@ -21,6 +38,7 @@ typedef struct p2p_curl_list_t {
 } p2p_curl_list_t;
 
 struct p2p_http_transfer_t {
+    p2p_curl_owner_t owner; /* first */
     p2p_curl_list_t *list;
     p2p_http_transfer_t *next, *prev;
     p2p_curl_loop_t *loop;
@@ -78,6 +96,7 @@ struct p2p_curl_loop_t {
     p2p_http_curl_settings_t settings;
     CURLM *multi;
     p2p_timers_t *timers;
+    p2p_curl_watch_t *watches;
     p2p_curl_origin_t *origins;
     p2p_curl_list_t running, ended;
     int in_curl;              /* libcurl is calling us: nothing may be removed from it now */
@@ -101,6 +120,15 @@ p2p_http_transfer_t *p2p_curl_turn_next(const p2p_curl_origin_t *origin);
 
 /* Gives the transfer an easy handle with everything set that its request asks for. */
 CURLcode p2p_curl_setup(p2p_http_transfer_t *t);
+
+/* Waits for the socket as well, from the next poll on, or for other events than before; no more. */
+void p2p_curl_watch(p2p_curl_loop_t *loop, p2p_curl_watch_t *watch, short events);
+void p2p_curl_unwatch(p2p_curl_watch_t *watch);
+
+/* What libcurl is to wait for beside its own, in p: the wake descriptor where there is one, then each watch; and, from the first watch's on, what it
+ * found. */
+struct curl_waitfd *p2p_curl_wait_list(p2p_curl_loop_t *loop, apr_pool_t *p, int wake_fd, unsigned *count);
+void p2p_curl_tell_watches(p2p_curl_loop_t *loop, const struct curl_waitfd *ready);
 
 /* The error that a transfer ended with, in its pool; NULL where an answer came whole. */
 const p2p_error_t *p2p_curl_outcome(p2p_http_transfer_t *t);

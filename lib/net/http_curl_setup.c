@@ -173,7 +173,7 @@ static CURLcode set_connection(p2p_http_transfer_t *t)
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_BUFFERSIZE, READ_BUFFER);
-    SET(CURLOPT_PRIVATE, t);
+    SET(CURLOPT_PRIVATE, &t->owner);
     SET(CURLOPT_ERRORBUFFER, t->curl_said);
     SET(CURLOPT_FRESH_CONNECT, t->request.once ? 1L : 0L);
     SET(CURLOPT_FORBID_REUSE, t->request.once ? 1L : 0L);

@@ -30,4 +30,8 @@ int p2p_command_reseal(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
  * keyFile, notes; all or none. Each broken rule is a line "POINTER: sentence". "-" is standard input. */
 int p2p_command_import(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, const char *path, FILE *out);
 
+/* Sends the template "test" to the address, with what the runner sends with; says in a sentence how that ended. EX_OK; EX_UNAVAILABLE where the server
+ * cannot be reached or does not take the mail; EX_CONFIG for a fault of the configuration; EX_USAGE for an address that is none. */
+int p2p_command_mail_test(apr_pool_t *p, const p2p_spec_t *spec, const char *address, FILE *out);
+
 #endif

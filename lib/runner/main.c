@@ -39,6 +39,7 @@ static const char usage[] =
     "  reseal                   seal anew, with the first key of P2PSecretKeyFile, what another key sealed\n"
     "  reseal check             tell how much is sealed with which key\n"
     "  status                   show runners and jobs as JSON\n"
+    "  mail test ADDRESS        send a mail, now, as the runner would\n"
     "  once                     work until the queue is empty\n"
     "  run                      what httpd starts: the specification on descriptor 3, a wake pipe on 4\n"
     "  version                  print the version\n"
@@ -133,6 +134,7 @@ static int command(apr_pool_t *p, const call_t *call, const p2p_spec_t *spec, co
     if (is(call, 1, "status")) return p2p_command_status(p, spec, log, stdout);
     if (!strcmp(call->words[0], "reseal")) return p2p_command_reseal(p, spec, log, call->count == 2, stdout);
     if (is(call, 3, "definitions")) return p2p_command_import(p, spec, log, call->words[2], stdout);
+    if (is(call, 3, "mail")) return p2p_command_mail_test(p, spec, call->words[2], stdout);
     apr_pool_create(&own, p);
     return work(own, call, spec, log);
 }
@@ -144,6 +146,7 @@ static int is_known(const call_t *call)
     for (apr_size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (is(call, 1, plain[i])) return 1;
     if (is(call, 2, "reseal")) return !strcmp(call->words[1], "check");
+    if (is(call, 3, "mail")) return !strcmp(call->words[1], "test");
     return is(call, 3, "definitions") && !strcmp(call->words[1], "import");
 }
 

@@ -10,6 +10,7 @@
 #include "oidc/target_http.h"
 #include "runner/claim.h"
 #include "runner/duties.h"
+#include "runner/mail_server.h"
 #include "runner/wake.h"
 #include "store/hash_keys.h"
 #include "store/audit_store.h"
@@ -388,6 +389,7 @@ static p2p_error_t *prepare(runner_t *r)
     r->context.log = r->log;
     r->context.http = r->http;
     P2P_TRY(p2p_target_http_make(r->pool, r->http, &r->clock, r->log, r->spec, &r->context.target_http));
+    P2P_TRY(p2p_mail_server_make(r->pool, r->http, r->spec, &r->context.smtp));
     if (r->spec->spool_dir) r->context.spool = p2p_spool_make(r->pool, r->spec->spool_dir, r->spec->spool_bytes);
     r->context.reading = p2p_reading_make(r->pool, &r->clock, r->spec->memory);
     r->claims = p2p_claims_make(r->pool, &r->context);
