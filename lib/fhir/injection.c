@@ -140,16 +140,18 @@ static const char *value_of(p2p_injection_t *injection, apr_pool_t *p, const p2p
     return len <= max && strlen(text) == len ? text : NULL;
 }
 
+/* Sorted by length; a name's length tells where to begin. */
 static member_t member_named(const char *name, apr_size_t len)
 {
     static const struct { const char *name; apr_size_t len; member_t member; } known[] = {
         {"id", 2, M_ID}, {"url", 3, M_URL}, {"meta", 4, M_META}, {"mode", 4, M_MODE}, {"type", 4, M_TYPE}, {"link", 4, M_LINK},
         {"entry", 5, M_ENTRY}, {"search", 6, M_SEARCH}, {"fullUrl", 7, M_FULL_URL}, {"resource", 8, M_RESOURCE},
-        {"relation", 8, M_RELATION}, {"versionId", 9, M_VERSION_ID}, {"resourceType", 12, M_RESOURCE_TYPE}};
-    apr_size_t i;
+        {"relation", 8, M_RELATION}, {"versionId", 9, M_VERSION_ID}, {"resourceType", 12, M_RESOURCE_TYPE}, {"", APR_SIZE_MAX, M_OTHER}};
+    static const unsigned char first[] = {13, 13, 0, 1, 2, 6, 7, 8, 9, 11, 13, 13, 12};
+    apr_size_t i = len < sizeof first ? first[len] : 13;
 
-    for (i = 0; i < sizeof known / sizeof *known; i++) {
-        if (known[i].len == len && memcmp(known[i].name, name, len) == 0) return known[i].member;
+    for (; known[i].len == len; i++) {
+        if (memcmp(known[i].name, name, len) == 0) return known[i].member;
     }
     return M_OTHER;
 }
