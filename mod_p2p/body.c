@@ -69,8 +69,8 @@ static int read_all(request_rec *r, p2p_buf_t *body)
         rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, PIECE);
         if (!rv) rv = take(bb, body, &end);
         if (rv) return ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
-        if (body->overflow) return too_large(r);
         apr_brigade_cleanup(bb);
+        if (body->overflow) return OK;
     }
     return OK;
 }
@@ -79,6 +79,27 @@ static apr_status_t free_buf(void *buf)
 {
     p2p_buf_free(buf);
     return APR_SUCCESS;
+}
+
+/* A buffer for the body that goes with the request. */
+static p2p_buf_t *make_buf(request_rec *r)
+{
+    p2p_buf_t *body = apr_palloc(r->pool, sizeof *body);
+
+    p2p_buf_init(body, (apr_size_t)p2p_config(r->server)->spec.body_limit);
+    apr_pool_cleanup_register(r->pool, body, free_buf, apr_pool_cleanup_null);
+    return body;
+}
+
+int p2p_body_bytes(request_rec *r, p2p_buf_t **body, int *is_cut)
+{
+    int answer = OK;
+
+    *body = make_buf(r);
+    *is_cut = says_too_large(r);
+    if (!*is_cut) answer = read_all(r, *body);
+    *is_cut |= (*body)->overflow;
+    return answer;
 }
 
 static int parse(request_rec *r, const p2p_buf_t *body, json_object **doc)
@@ -92,13 +113,11 @@ static int parse(request_rec *r, const p2p_buf_t *body, json_object **doc)
 
 int p2p_body(request_rec *r, json_object **doc)
 {
-    p2p_buf_t *body = apr_palloc(r->pool, sizeof *body);
-    int answer;
+    p2p_buf_t *body;
+    int answer, is_cut;
 
     if (!is_json(r)) return p2p_problem(r, HTTP_UNSUPPORTED_MEDIA_TYPE, NULL, NULL);
-    if (says_too_large(r)) return too_large(r);
-    p2p_buf_init(body, (apr_size_t)p2p_config(r->server)->spec.body_limit);
-    apr_pool_cleanup_register(r->pool, body, free_buf, apr_pool_cleanup_null);
-    answer = read_all(r, body);
+    answer = p2p_body_bytes(r, &body, &is_cut);
+    if (answer == OK && is_cut) return too_large(r);
     return answer == OK ? parse(r, body, doc) : answer;
 }

@@ -66,6 +66,9 @@ int p2p_handle_admin_mails(request_rec *r, const p2p_match_t *match);
 int p2p_handle_admin_mail(request_rec *r, const p2p_match_t *match);
 int p2p_handle_admin_mail_resend(request_rec *r, const p2p_match_t *match);
 
+/* POST, PUT and DELETE of /hooks/task and all below it: notes what a Subscription of the target tells of, and wakes the runners. */
+int p2p_handle_hook(request_rec *r, const p2p_match_t *match);
+
 /* GET /health: 200 where the database answers and has a schema that this program serves. */
 int p2p_handle_health(request_rec *r, const p2p_match_t *match);
 

@@ -12,24 +12,30 @@
 #include "shared.h"
 
 /* A name and an address never meet, whatever somebody is called. */
-static apr_uint64_t hash_of(request_rec *r, const p2p_shared_t *shared)
+static const char *name_of(request_rec *r)
 {
     const char *client = p2p_caller(r)->client;
-    const char *who = *client ? apr_pstrcat(r->pool, "client ", client, NULL) : apr_pstrcat(r->pool, "address ", r->useragent_ip, NULL);
 
-    return p2p_shared_hash(shared, who);
+    return *client ? apr_pstrcat(r->pool, "client ", client, NULL) : apr_pstrcat(r->pool, "address ", r->useragent_ip, NULL);
 }
 
-int p2p_limit_check(request_rec *r)
+int p2p_limit_take(request_rec *r, const char *who, int per_second)
 {
-    const p2p_config_t *config = p2p_config(r->server);
+    p2p_shared_t *shared = p2p_config(r->server)->shared;
     p2p_clock_t clock = p2p_clock_system();
     apr_interval_time_t wait;
 
-    if (!config->rate_limit || !config->shared) return OK;
-    wait = p2p_rate_take(config->shared->rates, P2P_SHARED_ROWS, hash_of(r, config->shared), config->rate_limit, clock.monotonic(clock.baton));
+    if (!shared) return OK;
+    wait = p2p_rate_take(shared->rates, P2P_SHARED_ROWS, p2p_shared_hash(shared, who), per_second, clock.monotonic(clock.baton));
     if (!wait) return OK;
     apr_table_setn(r->err_headers_out, "Retry-After",
                    apr_psprintf(r->pool, "%d", (int)apr_time_sec(wait + APR_USEC_PER_SEC - 1)));
     return p2p_problem(r, HTTP_TOO_MANY_REQUESTS, NULL, NULL);
+}
+
+int p2p_limit_check(request_rec *r)
+{
+    int limit = p2p_config(r->server)->rate_limit;
+
+    return limit ? p2p_limit_take(r, name_of(r), limit) : OK;
 }

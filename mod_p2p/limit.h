@@ -9,4 +9,7 @@
  * requests may come at once. OK, or 429 "too-many-requests" with Retry-After. */
 int p2p_limit_check(request_rec *r);
 
+/* The same for one bucket by name, whatever P2PRateLimit says. */
+int p2p_limit_take(request_rec *r, const char *who, int per_second);
+
 #endif

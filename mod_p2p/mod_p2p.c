@@ -14,6 +14,7 @@
 #include "cors.h"
 #include "definition_cache.h"
 #include "inject.h"
+#include "hook_secret.h"
 #include "introspect.h"
 #include "problem.h"
 #include "route.h"
@@ -30,6 +31,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(p2p_supervise_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_introspect_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_definition_cache_child, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(p2p_hook_secret_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(p2p_route_translate, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_map_to_storage(p2p_route_no_file, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_type_checker(p2p_route_no_file, NULL, NULL, APR_HOOK_FIRST);

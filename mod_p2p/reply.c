@@ -58,6 +58,15 @@ int p2p_reply_text(request_rec *r, int status, const char *text, apr_size_t len,
     return send_text(r, text, len);
 }
 
+int p2p_reply_as(request_rec *r, int status, const char *type, const char *text)
+{
+    p2p_reply_headers(r);
+    r->status = status;
+    ap_set_content_type(r, type);
+    ap_set_content_length(r, (apr_off_t)strlen(text));
+    return send_text(r, text, strlen(text));
+}
+
 const char *p2p_etag_version(apr_pool_t *p, apr_int64_t version)
 {
     return apr_psprintf(p, "\"%" APR_INT64_T_FMT "\"", version);

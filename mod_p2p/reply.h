@@ -20,6 +20,9 @@ int p2p_reply(request_rec *r, int status, json_object *doc, const char *etag);
 /* The same with a document that is printed already: len bytes that live as long as r. */
 int p2p_reply_text(request_rec *r, int status, const char *text, apr_size_t len, const char *etag);
 
+/* The same as another type than application/json, without an ETag. */
+int p2p_reply_as(request_rec *r, int status, const char *type, const char *text);
+
 /* The ETag of a row's version, and that of a document without one. */
 const char *p2p_etag_version(apr_pool_t *p, apr_int64_t version);
 const char *p2p_etag_doc(apr_pool_t *p, json_object *doc);

@@ -45,6 +45,9 @@ static const p2p_route_t routes[] = {
     { "/admin/mail/{id}", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_mail, NULL },
     { "/admin/mail/{id}/resend", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_mail_resend, "resend" },
     { "/admin/audit", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_audit, NULL },
+    { "/hooks/task/*", M_POST, P2P_ROLE_NONE, p2p_handle_hook, NULL },
+    { "/hooks/task/*", M_PUT, P2P_ROLE_NONE, p2p_handle_hook, NULL },
+    { "/hooks/task/*", M_DELETE, P2P_ROLE_NONE, p2p_handle_hook, NULL },
     { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health, NULL },
 };
 
@@ -68,6 +71,10 @@ int p2p_route_fits(const char *pattern, const char *path, p2p_match_t *match)
     int ids = 0;
 
     while (*pattern) {
+        if (!strcmp(pattern, P2P_ROUTE_TAIL)) {
+            match->tail = path;
+            return !*path || *path == '/';
+        }
         if (!strncmp(pattern, P2P_ROUTE_ID, sizeof P2P_ROUTE_ID - 1) && ids < P2P_ROUTE_IDS) {
             match->ids[ids] = take_id(&path);
             if (!match->ids[ids++]) return 0;
@@ -113,10 +120,11 @@ static int refuse(request_rec *r, const char *allow)
     return p2p_problem(r, HTTP_METHOD_NOT_ALLOWED, NULL, NULL);
 }
 
-/* httpd's Require has let the caller in; the table has the last word all the same. */
+/* httpd's Require has let the caller in; the table has the last word all the same. What is open to everyone takes nothing that a browser sends by
+ * itself. */
 static int call(request_rec *r, const p2p_route_t *route, const p2p_match_t *match)
 {
-    int answer = p2p_origin_check(r);
+    int answer = route->role == P2P_ROLE_NONE ? OK : p2p_origin_check(r);
 
     if (answer != OK) return answer;
     if (p2p_caller(r)->role < route->role) return p2p_auth_lacks(r, route->role);
@@ -150,7 +158,7 @@ const p2p_route_t *p2p_route_find(request_rec *r, p2p_match_t *match, const char
 
 int p2p_route_handle(request_rec *r)
 {
-    p2p_match_t match = { { 0 } };
+    p2p_match_t match = { .tail = "" };
     const p2p_route_t *route;
     const char *allow;
 

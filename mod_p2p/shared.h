@@ -18,6 +18,7 @@ typedef struct p2p_shared_t {
     unsigned char hash_key[16];  /* random, for hashes that callers are not to foresee */
     p2p_rate_row_t rates[P2P_SHARED_ROWS]; /* P2PRateLimit */
     p2p_rate_row_t refusals[P2P_SHARED_REFUSALS]; /* audit.c: those that are noted, */
+    apr_uint64_t hook_refused, hook_told; /* handle_hook.c: refusals since the log told of some, and when that was; touched atomically */
     p2p_rate_row_t unnoted[P2P_SHARED_UNNOTED];   /* and what the log tells of others */
     apr_uint64_t injected[P2P_INJECT_REASONS];    /* inject_count.c; touched atomically */
 } p2p_shared_t;

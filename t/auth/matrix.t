@@ -31,7 +31,7 @@ for my $route (@routes) {
     my $row = $matrix{"$route->{method} $route->{path}"} or next;
     my %open = map { $_ => $row->{$_} eq 'open' ? 1 : 0 } @CALLERS;
     my %role = (without => 0, wrong => 0, 'no role' => 0, portal => 1, administrator => 2);
-    my $least = { none => 0, portal => 1, administrator => 2 }->{ $route->{role} };
+    my $least = { none => 0, portal => 1, administrator => 2, hook => 3 }->{ $route->{role} };
     is_deeply(\%open, { map { $_ => $role{$_} >= $least ? 1 : 0 } @CALLERS }, "$route->{method} $route->{path}: the row says what its role does");
 }
 is_deeply([map { "$_->{method} $_->{path}" } grep { $_->{role} eq 'none' } @routes], ['GET /health'], 'nothing but /health is open to everybody');
@@ -50,6 +50,17 @@ sub is_answer {
     return $answer->{status} !~ /^(?:401|403|405|5\d\d)$/ && ($answer->{json}{code} // '') ne 'not-found';
 }
 
+# Wrong secrets are limited (t/api/hook.t), and all callers here have one address.
+sub ask_patiently {
+    my ($api, $method, $path) = @_;
+    for (1 .. 50) {
+        my $answer = ask($api, { method => $method, path => $path });
+        return $answer if $answer->{status} != 429;
+        sleep 1;
+    }
+    die "$method $path: 429 without end\n";
+}
+
 sub walk {
     my ($name, $caller, $api) = @_;
     my @wrong;
@@ -57,7 +68,7 @@ sub walk {
         my @asked = $OTHERS{$request} ? @{ $OTHERS{$request} } : [split / /, $request];
         for my $asked (@asked) {
             my ($method, $path) = @$asked;
-            my $answer = ask($api, { method => $method, path => $path });
+            my $answer = ask_patiently($api, $method, $path);
             push @wrong, "$method $path: $answer->{status}, not $matrix{$request}{$caller}" if !is_answer($answer, $matrix{$request}{$caller});
         }
     }
@@ -69,7 +80,7 @@ sub walk {
 sub test_other_methods {
     my ($name, $nobody) = @_;
     my @wrong;
-    for my $route (grep { $_->{role} ne 'none' } @routes) {
+    for my $route (grep { $_->{role} =~ /portal|administrator/ } @routes) {
         for my $method ('HEAD', 'OPTIONS') {
             my $answer = ask($nobody, { %$route, method => $method });
             push @wrong, "$method $route->{path}: $answer->{status}" if $answer->{status} != 401 || $answer->{headers}{allow};
@@ -79,10 +90,13 @@ sub test_other_methods {
     return;
 }
 
+# The hook is not there without it; and it takes a secret of its own, from whomever.
+my %HOOK = (P2PHookURL => 'https://p2p.example/hooks/task');
+
 sub test_shipped {
     my ($db) = @_;
     my %users = (portal => 'the portal', admin => 'the administrator');
-    my $httpd = P2P::Shipped->new(db => $db, users => \%users, administrators => 'admin');
+    my $httpd = P2P::Shipped->new(db => $db, users => \%users, administrators => 'admin', directives => \%HOOK);
     $httpd->expect_log(qr/AH01614|AH01617|AH01618|AH01631|AH01873|AH01906|AH10244|AH00135|AH03445/);
     $httpd->prepare([])->start;
     my $nobody = P2P::TlsApi->new($httpd->url, "$httpd->{dir}/tls.pem");
@@ -106,7 +120,7 @@ sub token {
 
 sub test_bearer {
     my ($db) = @_;
-    my $httpd = P2P::Shipped->new(db => $db, auth => 'auth-bearer', replace => { ' audience=' => ' keys=/etc/p2p/issuer.json audience=' });
+    my $httpd = P2P::Shipped->new(db => $db, auth => 'auth-bearer', directives => \%HOOK, replace => { ' audience=' => ' keys=/etc/p2p/issuer.json audience=' });
     P2P::Httpd::write_file("$httpd->{dir}/issuer.json", jwk_set($key));
     $httpd->expect_log(qr/AH01629|AH01630|AH01631|AH01873|AH01906|AH10244|AH00135|AH03445/);
     $httpd->prepare([])->start;

@@ -134,16 +134,19 @@ static int on_progress(void *baton, curl_off_t a, curl_off_t b, curl_off_t c, cu
     return __atomic_load_n(&((sandbox_told_t *)baton)->stopping, __ATOMIC_RELAXED);
 }
 
-/* HAPI reads the answer to what has a payload: nothing, or a resource. */
-static int is_understood(const p2p_buf_t *answer)
+/* HAPI reads the answer to what has a payload: to a resource nothing or a resource, to a transaction a Bundle. */
+static int is_understood(const p2p_buf_t *answer, int form)
 {
     json_object *object;
+    const char *type;
     int is;
 
+    if (form == SANDBOX_TELL_POST) return 1;
     if (answer->overflow) return 0;
-    if (!answer->len) return 1;
+    if (!answer->len) return form != SANDBOX_TELL_BUNDLE;
     object = sandbox_read_json(answer->data, answer->len);
-    is = *sandbox_member(object, "resourceType") != '\0';
+    type = sandbox_member(object, "resourceType");
+    is = form == SANDBOX_TELL_BUNDLE ? strcmp(type, "Bundle") == 0 : *type != '\0';
     json_object_put(object);
     return is;
 }
@@ -179,7 +182,7 @@ static long send_one(CURL *curl, sandbox_payer_t *payer, const sandbox_delivery_
     prepare(curl, payer, delivery, &answer);
     code = curl_easy_perform(curl);
     if (code == CURLE_OK) curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status / 100 == 2 && delivery->body && payer->form != SANDBOX_TELL_POST && !is_understood(&answer)) status = -status;
+    if (status / 100 == 2 && delivery->body && !is_understood(&answer, payer->form)) status = -status;
     p2p_buf_free(&answer);
     return status;
 }

@@ -188,6 +188,7 @@ sub vhost_lines {
         "<Location $prefix/>",
         ($prefix eq '' ? () : 'SetHandler p2p'),
         $self->auth_lines, '</Location>', "<Location $prefix/health>", 'Require all granted', '</Location>',
+        "<LocationMatch ^$prefix/hooks/task(/|\$)>", 'Require all granted', '</LocationMatch>',
         @{ $self->{vhost} // [] },
         '</VirtualHost>',
     );
