@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use File::Basename qw(basename);
 use File::Temp qw(tempdir);
 use P2P::Httpd;
 use Test::More;
@@ -162,6 +163,42 @@ fault('P2PBundleBytes', '33M', qr/^P2PBundleBytes \(.* is more than P2PMemory/);
 fault('P2PUnresolvedReferences', 'drop', qr/^P2PUnresolvedReferences must be logical or keep, not "drop"/);
 fault('P2PRejected', 'ignore', qr/^P2PRejected must be fail or record, not "ignore"/);
 fault($_, 'maybe', qr/^$_ must be On or Off, not "maybe"/) for qw(P2PAllowHttp P2PVersionedReferences);
+
+# Mail. %mail is a good configuration of it; further directives replace parts of it.
+my $templates = "$dir/templates";
+mkdir $templates;
+P2P::Httpd::write_file("$templates/" . basename($_), P2P::Httpd::read_file($_)) for glob "$FindBin::Bin/../../conf/mail/*";
+my %mail = (P2PMailServer => 'smtp://mail.example.org:587', P2PMailFrom => 'p2p@payer.example', P2PMailTemplates => $templates);
+accepted('P2PMailServer', directives => {%mail});
+accepted('all of mail', directives => { %mail, P2PMailServer => 'smtps://mail.example.org', P2PMailAdmins => 'a@payer.example b@payer.example', P2PMailAuth => $basic, P2PMailMember => 'record' });
+fault('P2PMailServer', $_, qr/^P2PMailServer \(line \d+ of .*\): must be smtp:\/\/HOST\[:PORT\] or smtps:\/\/HOST\[:PORT\]$/, %mail{qw(P2PMailFrom P2PMailTemplates)})
+    for 'mail.example.org', 'https://mail.example.org', 'smtp://', 'smtp://mail.example.org/x', 'smtp://mail.example.org:99999', 'smtp://mail.example.org?x';
+fault('P2PMailServer', 'smtp://u:geheim@mail.example.org', qr/^P2PMailServer (?!.*geheim).*must not have user information: P2PMailAuth/, %mail{qw(P2PMailFrom P2PMailTemplates)});
+fault('P2PMailFrom', undef, qr/^P2PMailFrom: is missing: P2PMailServer needs/, %mail{qw(P2PMailServer P2PMailTemplates)});
+fault('P2PMailFrom', $_, qr/^P2PMailFrom \(line .*must be one plain address, .*: it /, %mail{qw(P2PMailServer P2PMailTemplates)})
+    for 'nobody', 'a@b.example,c@d.example', '"P2P <a@b.example>"', 'a@b', '"a b@c.example"';
+fault('P2PMailAdmins', 'a@b.example nobody c@d.example', qr/^P2PMailAdmins \(line .*the one with number 2 has no \@$/, %mail);
+fault('P2PMailAdmins', 'a@b.example,c@d.example', qr/^P2PMailAdmins \(line .*the one with number 1 is a list$/, %mail);
+fault('P2PMailAuth', "$dir/none", qr/^P2PMailAuth \(.*none cannot be read: No such file/, %mail);
+fault('P2PMailAuth', $open, qr/^P2PMailAuth \(.*mode 0644\) is open to others .* chmod 600/, %mail);
+fault('P2PMailAuth', $two, qr/^P2PMailAuth \(.* must hold one line/, %mail);
+fault('P2PMailAuth', $token, qr/^P2PMailAuth \(.*token must hold one line, user:password$/, %mail);
+fault('P2PMailAuth', $basic, qr/^P2PMailServer \(.*would be sent P2PMailAuth's password in the clear: set P2PMailStartTLS On, or use smtps/, %mail, P2PMailStartTLS => 'Off');
+fault('P2PMailStartTLS', 'maybe', qr/^P2PMailStartTLS must be On or Off, not "maybe"/);
+fault('P2PMailMember', 'everybody', qr/^P2PMailMember must be task, record or off, not "everybody"/);
+fault('P2PMailTemplates', "$dir/none", qr/^P2PMailTemplates \(.*none is not a directory: name the one/, %mail{qw(P2PMailServer P2PMailFrom)});
+P2P::Httpd::write_file("$templates/test.txt", "Subject: x\n\n{{nobody}}\n");
+fault('P2PMailTemplates', $templates, qr/^P2PMailTemplates \(.*\): The template \S+templates\/test\.txt, line 3, names \{\{nobody\}\}/, %mail{qw(P2PMailServer P2PMailFrom)});
+unlink "$templates/test.txt";
+fault('P2PMailTemplates', $templates, qr/^P2PMailTemplates \(.*\): The template \S+templates\/test\.txt cannot be read: No such file/, %mail{qw(P2PMailServer P2PMailFrom)});
+accepted('without P2PMailServer nothing of mail is looked at', directives => { P2PMailFrom => 'nobody', P2PMailAdmins => 'x', P2PMailAuth => "$dir/none", P2PMailTemplates => "$dir/none" });
+P2P::Httpd::write_file("$templates/test.txt", "Subject: x\n\nx\n");
+for my $case (['smtp://mail.example.org', 1], ['smtps://mail.example.org', 0], ['smtp://127.0.0.1:2525', 0]) {
+    my ($server, $told) = @$case;
+    my ($code, $out) = configtest(directives => { %mail, P2PMailServer => $server, P2PMailStartTLS => 'Off' });
+    is($code, 0, "P2PMailStartTLS Off with $server is no fault") or diag $out;
+    is(scalar(() = $out =~ /P2PMailStartTLS: is Off, so mail goes to \Q$server\E:25 in the clear/g), $told, $told ? 'a line tells what it means' : 'and nothing to tell of');
+}
 
 my @names = qw(P2PTarget P2PTargetAuth P2PCAFile P2PSecretKeyFile P2PRunner P2PRunners P2PAllowHttp P2PBundleSize P2PBundleBytes
     P2PUnresolvedReferences P2PFollowReferences P2PVersionedReferences P2PRejected P2PSourceConnections P2PTargetConnections

@@ -78,6 +78,21 @@ sub spec {
 }
 is_deeply(spec(%set), spec(map { $_ => undef } qw(P2PRunners P2PRetryFor)), 'the defaults in p2p.conf are the defaults');
 
+# Templates of mails: the table of the source, conf/mail, what is installed, and docs.
+my %values = text('lib/model/mail_template.c') =~ /^#define (\w+) ((?:"[^"]*"|\w+)(?: (?:"[^"]*"|\w+))*)$/mg;
+my %templates = text('lib/model/mail_template.c') =~ /^    \{("[\w-]+"|P2P_MAIL_TEMPLATE_TEST), ([^}]*)\},$/mg;
+delete $templates{NULL};
+$templates{'"test"'} = delete $templates{P2P_MAIL_TEMPLATE_TEST};
+my $spelled = sub { my ($c) = @_; 1 while $c =~ s/\b(OF_EXCHANGE|TO_\w+)\b/$values{$1}/; return join '', $c =~ /"([^"]*)"/g };
+my %told = map { tr/"//dr => $spelled->($templates{$_}) } keys %templates;
+cmp_ok(scalar keys %told, '>', 6, 'the table of templates is found');
+my @files = sort map { s{.*/}{}r } glob top() . '/conf/mail/*';
+is_deeply(\@files, [sort map { ("$_.html", "$_.txt") } keys %told], 'conf/mail has a text and HTML of each template, and nothing else');
+my @installed = text('Makefile.am') =~ m{conf/mail/([\w.-]+)}g;
+is_deeply([sort @installed], \@files, 'all of them are installed');
+my %in_docs = map { /^\| `([\w-]+)` \| [^|]* \| [^|]* \| ([^|]*) \|$/ ? ($1 => $2) : () } split /\n/, $docs =~ s/^.*\n## P2PMailTemplates\n(.*?)\n## .*$/$1/sr;
+is_deeply({ map { $_ => $in_docs{$_} =~ tr/`//dr =~ s/^none$//r } keys %in_docs }, \%told, 'docs/directives.md tells of each template and its values');
+
 # The shipped file itself, its folders and the certificate moved to where this test may write.
 P2P::Httpd::make_certificate("$dir/tls");
 P2P::Httpd::write_file("$dir/htpasswd", '');
