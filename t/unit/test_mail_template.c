@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "model/mail_template.h"
+#include "model/task_event.h"
 
 static apr_pool_t *pool;
 static char dir[] = "/tmp/p2p-template-XXXXXX";
@@ -212,6 +213,30 @@ static void shipped_ones(void **state)
     assert_non_null(p2p_mail_templates_check(pool, dir));
 }
 
+/* What the outbox puts in for a template is what the check of templates, and docs, know of. */
+static void values_of_events(void **state)
+{
+    (void)state;
+    for (const p2p_mail_template_t *t = p2p_mail_templates; strcmp(t->name, P2P_MAIL_TEMPLATE_TEST); t++) {
+        p2p_task_event_t event = {.kind = strncmp(t->name, "exchange-", 9) ? P2P_EVENT_ADD_PAYER : P2P_EVENT_EXCHANGE, .subject = "s", .status = "s",
+                                  .task_id = "t", .patient = "p", .email = "e", .payer = "y", .member_name = "n", .member_phone = "1", .reason = "r"};
+        const char *role = strstr(t->name, "-member") ? P2P_ROLE_MEMBER : P2P_ROLE_ADMINISTRATORS, *text;
+        apr_size_t len;
+        json_object *values;
+        int count = 0;
+
+        text = p2p_task_event_values(pool, &event, role, &len);
+        assert_null(p2p_json_parse(pool, text, len, &values));
+        json_object_object_foreach(values, name, value) {
+            (void)value;
+            count++;
+            if (!strstr(apr_pstrcat(pool, " ", t->values, " ", NULL), apr_pstrcat(pool, " ", name, " ", NULL))) fail_msg("%s: %s", t->name, name);
+        }
+        for (const char *c = t->values; *c; c++) count -= *c == ' ';
+        assert_int_equal(count, 1);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -234,7 +259,7 @@ int main(void)
         cmocka_unit_test_teardown(values_are_put_in, clean),         cmocka_unit_test_teardown(values_stay_values, clean),
         cmocka_unit_test_teardown(subjects_are_bounded, clean),      cmocka_unit_test_teardown(faults, clean),
         cmocka_unit_test_teardown(what_is_filled_is_bounded, clean), cmocka_unit_test_teardown(no_file, clean),
-        cmocka_unit_test_teardown(shipped_ones, clean),
+        cmocka_unit_test_teardown(shipped_ones, clean),              cmocka_unit_test(values_of_events),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
