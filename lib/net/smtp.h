@@ -25,7 +25,10 @@ typedef enum {
 
 #define P2P_SMTP_AWAY "mail-server-away" /* the code of a P2P_SMTP_LATER that no mail is to blame for: there is no connection to the server */
 
-/* why is NULL where it was sent; it lives until this returns. Its sentence names no address and no text of a mail; its detail is the server's line. */
+/* why is NULL where it was sent; it lives until this returns. Its sentence names no address and no text of a mail; its detail is the server's line. Its code:
+ * "unreachable", "timed-out", "cut-short", "bad-answer" where nobody is there, or not for long; "tls-refused", "mail-refused", "mail-sign-in", "mail-sender"
+ * where the server will not have us; "mail-later", "mail-recipient", "mail-message" for its word about this mail; "mail-address", "too-large" where it was
+ * not asked. */
 typedef void (*p2p_smtp_fn)(void *baton, p2p_smtp_outcome_t outcome, const p2p_error_t *why);
 
 typedef struct p2p_smtp_t p2p_smtp_t;
