@@ -85,8 +85,10 @@ sub answer {
     return;
 }
 
-my $httpd = P2P::Inject->new(handler => \&answer);
-$httpd->start;
+my $httpd = P2P::Inject->new(handler => \&answer, modules => ['status'], vhost => ['<Location /status>', 'SetHandler server-status', '</Location>'])->start;
+
+# mod_status's figures of us: { word => number }.
+sub counts { return { $httpd->get('/status?auto')->{content} =~ /^P2PProvenance ([\w-]+): (\d+)$/mg } }
 
 sub everything { my ($case) = @_; return "/fhir/Patient/$case/\$everything" }
 
@@ -153,6 +155,10 @@ is($httpd->ask('HEAD', '/fhir/Patient/length-plain')->{headers}{'content-length'
 
 # ---- What passes ----
 
+my $before = counts();
+cmp_ok($before->{injected}, '>', 8, 'what was injected is counted');
+is($before->{form}, 1, '... and the form that was too long');
+
 is_same($httpd->get(everything("length-$_")), 200, $TEXT{$_}, "$_ passes") for qw(collection history outcome patient broken nonsense nothing backwards xml);
 is_same($httpd->get(everything("status-$_")), $_, $TEXT{plain}, "an answer of $_ passes") for 201, 202, 400, 404, 410, 500, 503;
 is_same($httpd->get(everything('unmodified-plain')), 304, '', '304 passes');
@@ -163,6 +169,12 @@ is_same($httpd->get(everything('typed-plain'), 'X-Type' => $_), 200, $TEXT{plain
     for 'text/plain', 'application/xml', 'application/fhir+json; charset=iso-8859-1', 'application/fhir+ndjson';
 is_injected($httpd->get(everything('typed-plain'), 'X-Type' => $_), $TEXT{plain}, "$_ is injected")
     for 'application/json', 'application/fhir+json', 'application/fhir+json; fhirVersion=4.0; charset="utf-8"', 'Application/FHIR+JSON;charset=UTF-8';
+
+my $after = counts();
+my %more = map { $after->{$_} > $before->{$_} ? ($_ => $after->{$_} - $before->{$_}) : () } keys %$after;
+is_deeply(\%more, { injected => 4, status => 9, type => 5, 'not-json' => 3, 'not-bundle' => 2, 'not-searchset' => 2, 'entry-first' => 1, 'no-entry' => 1, broken => 1 },
+    'what passed is counted, each by its reason') or diag explain \%more;
+like($httpd->get('/status')->{content}, qr{<dt>not-searchset: \d+</dt>}, '... for people to read as well');
 
 # ---- A server that dies ----
 
@@ -177,6 +189,8 @@ my $raw = $httpd->connection("GET " . everything('shortchunk-plain') . " HTTP/1.
 my $all = do { local $/; <$raw> };
 unlike($all, qr/\r\n0\r\n/, 'an answer that was cut short has no last chunk');
 unlike($all =~ s/.*?\r\n\r\n//sr, qr/Provenance.*\Z/s, '... and nothing is added behind the fault');
+
+cmp_ok(counts()->{backend}, '>=', 3, 'they are counted');    # HTTP::Tiny asks again
 
 # ---- It passes as it comes ----
 
