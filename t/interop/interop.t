@@ -15,6 +15,7 @@ use P2P::Exchange;
 use P2P::Fixtures;
 use P2P::Hapi;
 use P2P::Httpd;
+use P2P::Injected;
 use P2P::Sandbox;
 use Test::More;
 use Time::HiRes qw(time sleep);
@@ -38,8 +39,8 @@ my @MEMBERS = (
 );
 my $dir   = tempdir('p2p-interop-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $begun = time;
-my ($source, $target, $sandbox, $httpd, $api, %pid);
-END { undef $httpd }    # ends it, whatever happened
+my ($source, $target, $sandbox, $injected, $httpd, $api, %pid);
+END { undef $httpd; undef $injected }    # ends it, whatever happened
 
 # Runs a step and tells how long it took.
 sub timed {
@@ -70,7 +71,7 @@ sub load_members {
 }
 
 sub prepare_target {
-    for my $id ((map { $_->{target} = "member-$_->{name}" =~ tr/_/-/r } @MEMBERS), 'member-odd', 'member-wrong') {
+    for my $id ((map { $_->{target} = "member-$_->{name}" =~ tr/_/-/r } @MEMBERS), 'member-odd', 'member-wrong', 'member-injected') {
         $target->call('PUT', "Patient/$id", { resourceType => 'Patient', id => $id, active => JSON::PP::true, name => [{ family => 'Test' }] });
     }
     $target->call('PUT', 'Organization/the-target-payer', { resourceType => 'Organization', id => 'the-target-payer', name => 'Target Payer' });
@@ -95,6 +96,7 @@ sub observation {
 sub start_httpd {
     $sandbox = P2P::Sandbox->start(payers => [{ name => 'odd' }]);
     $sandbox->load('odd', join '', map { "$_\n" } @ODD);
+    $injected = P2P::Injected->before($source);
     $httpd = P2P::Httpd->new(
         db    => { driver => 'sqlite3', params => "$dir/db/p2p.db" }, target => $target->url, tls => 1,
         users => { portal => 'SECRET-password' }, directives => { P2PRunners => 1 }
@@ -102,6 +104,7 @@ sub start_httpd {
     my %common = (clientId => 'portal', responseType => 'code', scopes => 'patient/*.read');
     $httpd->prepare([
         { %common, name => 'HAPI', issuer => $ISSUER, fhirEndpoint => $source->url, tokenEndpoint => 'http://127.0.0.1:9/token', organizationId => 'HAPI-1' },
+        { %common, name => 'Injecting', issuer => 'https://injecting.example', fhirEndpoint => $injected->url . '/fhir', tokenEndpoint => 'http://127.0.0.1:9/token' },
         { %common, name => 'Odd', issuer => 'https://odd.example', fhirEndpoint => $sandbox->url('odd'), tokenEndpoint => 'http://127.0.0.1:9/token' },
     ]);
     $httpd->expect_log(qr/\[ssl:warn\]/);    # its certificate is one of its own, and there is no session cache
@@ -109,7 +112,7 @@ sub start_httpd {
     $api = P2P::Api->new($httpd->url, 'portal', 'SECRET-password');
     $api->{http} = P2P::Curl->new(ca => $httpd->dir . '/tls.pem');
     %pid = map { $_->{name} => $_->{pid} } @{ $api->get('/api/oidc_servers')->{json}{servers} };
-    is(join(' ', sort keys %pid), 'HAPI Odd', 'the definitions are there, over TLS');
+    is(join(' ', sort keys %pid), 'HAPI Injecting Odd', 'the definitions are there, over TLS');
     return;
 }
 
@@ -293,6 +296,54 @@ sub check_refused {
     return;
 }
 
+# ---- The source as a payer runs it: behind an httpd that adds Provenance ----
+
+sub check_injected {
+    my $member = $MEMBERS[3];
+    my $patient = $member->{patient};
+    my $form = 'application/x-www-form-urlencoded';
+    my $search = "patient=$patient&_count=20&_revinclude=Provenance:target";
+    my @ways = (
+        ['$everything'                    => "/fhir/Patient/$patient/\$everything?_count=50"],
+        ['... with gzip'                  => "/fhir/Patient/$patient/\$everything?_count=100", coding => 'gzip'],
+        ['... by POST'                    => "/fhir/Patient/$patient/\$everything", method => 'POST', type => 'application/fhir+json',
+            content => '{"resourceType":"Parameters","parameter":[{"name":"_count","valueInteger":50}]}'],
+        ['a search with _revinclude'      => "/fhir/Observation?$search"],
+        ['... by POST'                    => '/fhir/Observation/_search', method => 'POST', type => $form, content => $search],
+        ['... the words in the URL'       => "/fhir/Observation/_search?$search", method => 'POST', type => $form, content => ''],
+    );
+    my @walked = map { my ($name, @way) = @$_; [$name, $injected->walk(@way)] } @ways;
+    for my $walked (@walked) {
+        my ($name, $found) = @$walked;
+        is($found->{faults}, '', "injection, $name: each page has its Provenance, and all other bytes are the server's own");
+        cmp_ok($found->{pages}, '>', 1, "... on $found->{pages} pages");
+    }
+    my %ids = map { map { decode_json($_)->{id} => $_ } @{ $_->[1]{provenances} } } $walked[0];
+    is(join("\n", map { $source->invalid($_) } values %ids), '', 'HAPI finds no error in them, by their profile');
+    exchange_injected($patient, \%ids, "Patient/{patientId}/\$everything?_count=50");
+    return;
+}
+
+# What was injected is at the target under ids that follow from its own, and names what is there; the same again adds none.
+sub exchange_injected {
+    my ($patient, $ids, $request) = @_;
+    my $compare = P2P::Compare->new(namespace => 'https://injecting.example', endpoint => $injected->url . '/fhir', source_patient => $patient,
+        target_patient => 'member-injected');
+    my @keys = sort map { $compare->target_key("Provenance/$_") } keys %$ids;
+    for my $turn ('an exchange', 'a second one') {
+        my $job = ended(order('Injecting', $patient, 'member-injected', $TOKEN, $request));
+        is($job->{batchStatus}, 'COMPLETED', "$turn with a source that injects: COMPLETED") or diag explain $job;
+        my $there = $target->dump;
+        my @injected = grep { m{^Provenance/} && index($there->{$_}{text}, '"code":"author"') >= 0 } sort keys %$there;
+        is(join(' ', @injected), join(' ', @keys), '... the injected Provenance is at the target, once');
+        my @targets = map { $_->{reference} } map { @{ decode_json($there->{$_}{text})->{target} } } @injected;
+        my $named = () = map { @{ decode_json($_)->{target} } } values %$ids;
+        is(scalar @targets, $named, '... with all its targets');
+        is(join("\n", grep { !$there->{$_} } @targets), '', '... which are resources of the target');
+    }
+    return;
+}
+
 # ---- The suite ----
 
 my $ready = eval {
@@ -321,7 +372,7 @@ timed('source read', sub { $_->{compare} = expect($_) for @MEMBERS });
 my $dump = timed('target read', sub { $target->dump });
 timed('compared', sub { check_member($_, $dump) for @MEMBERS; check_provenance($dump, 'once') });
 timed('validated', sub { check_valid($dump) });
-my %before = map { ("Patient/$_" => 1) } (map { $_->{target} } @MEMBERS), 'member-odd', 'member-wrong';
+my %before = map { ("Patient/$_" => 1) } (map { $_->{target} } @MEMBERS), 'member-odd', 'member-wrong', 'member-injected';
 is(join("\n", P2P::Compare::dangling($dump), P2P::Compare::strangers($dump, { %before, 'Organization/the-target-payer' => 1 })), '',
     'no reference dangles, nothing else is at the target');
 
@@ -331,9 +382,10 @@ check_again($dump, $again);
 check_member($MEMBERS[2], $again);
 check_provenance($again, 'twice');
 
+timed('Provenance injected', sub { check_injected() });
 timed('faults', sub { check_wrong_token(); check_nobody(); check_refused() });
 unlike($httpd->log_text, qr/SECRET/, 'no secret in the log');
-$httpd->stop;
+$_->stop for $httpd, $injected;
 timed('servers stopped', sub { $_->stop for $source, $target });
 diag sprintf '%6.1f s  all', time - $begun;
 done_testing;
