@@ -92,6 +92,7 @@ sub without_injected {
 
 sub DESTROY {
     my ($self) = @_;
+    local $?;    # the program that ends has its own
     $self->SUPER::DESTROY;
     $self->{server}->stop if $self->{server} && $self->{owner} == $$;
     return;
