@@ -143,7 +143,8 @@ static void settle(answer_t *answer)
     if (result->state == P2P_INJECTION_UNDECIDED) return;
     if (!answer->decided && result->state == P2P_INJECTION_INJECTS) take_validators(answer->r);
     answer->decided = 1;
-    if (result->state == P2P_INJECTION_INJECTS && result->next && !answer->kept) {
+    /* A page may be without entries, which nobody may see, and the next one have some. */
+    if (result->next && !answer->kept && (result->state == P2P_INJECTION_INJECTS || result->why == P2P_INJECTION_NO_ENTRY)) {
         answer->kept = 1;
         p2p_inject_cache_keep(answer->r, result->next);
     }
@@ -222,7 +223,7 @@ static apr_status_t take_data(ap_filter_t *f, answer_t *answer, apr_bucket *e)
         p2p_injection_feed(answer->injection, answer->data, len);
         settle(answer);
         apr_bucket_delete(e);
-        if (result->state == P2P_INJECTION_PASSES) count(answer, P2P_INJECT_WHY + (int)result->why);
+        if (result->state == P2P_INJECTION_PASSES && result->why != P2P_INJECTION_NO_ENTRY) count(answer, P2P_INJECT_WHY + (int)result->why);
     }
     return answer->waiting >= PASS_AT ? pass(f, answer) : APR_SUCCESS;
 }

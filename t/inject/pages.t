@@ -15,6 +15,8 @@ my $FORM = 'application/x-www-form-urlencoded';
 sub page {
     my ($next, $id) = @_;
     my $link = defined $next ? qq("link":[{"relation":"self","url":"x"},{"relation":"next","url":"$next"}],) : '';
+    return qq({"resourceType":"Bundle","type":"searchset",$link"entry":[]}) if $id =~ /^empty.*[12]$/;    # nobody may see what is on these
+    return substr(qq({"resourceType":"Bundle","type":"searchset","entry":[],$link), 0, -1) . '}' if $id =~ /^late.*1$/;
     return qq({"resourceType":"Bundle","type":"searchset",$link"entry":[{"fullUrl":"https://payer.example/fhir/Observation/$id","resource":)
         . qq({"resourceType":"Observation","id":"$id"}}]});
 }
@@ -27,6 +29,8 @@ sub answer {
     ($case, $n) = (($r->{path} =~ /Patient\/(\w+)/)[0] // ($r->{body} =~ /patient=(\w+)/)[0], 1) if !$case;
     my $port = $r->{port};
     my %next = (
+        empty    => "http://127.0.0.1:$port/fhir?_getpages=",
+        late     => "http://127.0.0.1:$port/fhir?_getpages=",
         behind   => "http://127.0.0.1:$port/fhir?_getpages=",
         public   => 'https://public.example/fhir?_getpages=',
         root     => '/fhir?_getpages=',
@@ -61,6 +65,11 @@ ask_first($httpd, 'root');
 is(injected($httpd, "/fhir?_getpages=root-$_"), 1, "page $_, by a link without a host") for 2 .. 4;
 ask_first($httpd, 'relative');
 is(injected($httpd, '/fhir/Patient/relative/$everything?_getpages=relative-2'), 1, 'page 2, by a relative link');
+is(ask_first($httpd, 'empty'), 0, 'a first page without entries');
+is(injected($httpd, '/fhir?_getpages=empty-2'), 0, '... and a second one');
+is(injected($httpd, "/fhir?_getpages=empty-$_"), 1, "... page $_ is known all the same") for 3 .. 4;
+is(ask_first($httpd, 'late'), 0, 'a first page without entries, the link behind them');
+is(injected($httpd, '/fhir?_getpages=late-2'), 1, '... the next page');
 ask_first($httpd, 'escaped');
 is(injected($httpd, '/fhir?_x=a%7cb&_y=%C3%A9&_getpages=escaped-2'), 1, 'page 2, by a link that is written in another way');
 is(injected($httpd, '/fhir?_x=a%7Cb&%5Fy=%c3%a9&_getpages=escaped-3'), 1, '... page 3');
