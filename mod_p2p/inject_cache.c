@@ -20,6 +20,8 @@ APLOG_USE_MODULE(p2p);
 
 #define NAME "p2p-provenance" /* of the mutex, and before the keys of a cache that others use as well */
 #define KEY 32
+/* What shmcb takes for a key besides it: the value's byte, and an entry of its index; it shares its memory out by that. */
+#define BESIDES 25
 #define COMPLAIN_EVERY apr_time_from_sec(60)
 
 struct p2p_inject_cache_t {
@@ -38,7 +40,7 @@ int p2p_inject_cache_mutex(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
 
 static apr_status_t init(p2p_inject_cache_t *cache, const p2p_inject_main_t *settings, server_rec *s, apr_pool_t *process)
 {
-    struct ap_socache_hints hints = { .avg_id_len = KEY, .avg_obj_size = 1, .expiry_interval = apr_time_from_sec(P2P_INJECT_SECONDS) };
+    struct ap_socache_hints hints = { .avg_id_len = KEY, .avg_obj_size = BESIDES, .expiry_interval = apr_time_from_sec(P2P_INJECT_SECONDS) };
     apr_status_t rv;
 
     if (cache->provider->flags & AP_SOCACHE_FLAG_NOTMPSAFE) {

@@ -46,7 +46,8 @@ sub answer {
 }
 
 sub injected { my ($httpd, $path) = @_; my (undef, @added) = P2P::Inject::without_injected($httpd->get($path)->{content}); return scalar @added }
-sub ask_first { my ($httpd, $case) = @_; return injected($httpd, "/fhir/Patient/$case/\$everything") }
+sub ask_first_at { my ($httpd, $base, $case) = @_; return injected($httpd, "$base/Patient/$case/\$everything") }
+sub ask_first { my ($httpd, $case) = @_; return ask_first_at($httpd, '/fhir', $case) }
 
 my $httpd = P2P::Inject->new(handler => \&answer)->start;
 
@@ -96,11 +97,17 @@ sub children { my ($self) = @_; return split ' ', P2P::Httpd::read_file("/proc/$
 
 # ---- Where the public path is another ----
 
-$httpd = P2P::Inject->new(handler => \&answer, proxy => ['ProxyPass /r4 {backend}/fhir disablereuse=on'],
+$httpd = P2P::Inject->new(handler => \&answer, proxy => ['ProxyPass /r4 {backend}/fhir'],
     vhost => ['<Location /r4>', 'P2PProvenanceInjection On', 'P2PProvenanceWho Organization/1', '</Location>'])->start;
 is(injected($httpd, '/r4/Patient/behind/$everything'), 1, 'the public path is another one: the first page');
 is(injected($httpd, '/r4?_getpages=behind-2'), 1, '... the next one by the path that the server behind has');
 is(injected($httpd, '/r4?_getpages=behind-4'), 0, '... and no other');
+is(join('', map { ask_first_at($httpd, '/r4', "behind_$_") . injected($httpd, "/r4?_getpages=behind_$_-2") } 1 .. 10), '11' x 10, '... over a connection that is kept');
+$httpd->stop;
+$httpd = P2P::Inject->new(handler => \&answer, modules => ['rewrite'], proxy => ['RewriteEngine On', 'RewriteRule ^/r4(.*)$ {backend}/fhir$1 [P]'],
+    vhost => ['<Location /r4>', 'P2PProvenanceInjection On', 'P2PProvenanceWho Organization/1', '</Location>'])->start;
+is(ask_first_at($httpd, '/r4', 'behind'), 1, 'proxied by mod_rewrite: the first page');
+is(injected($httpd, '/r4?_getpages=behind-2'), 1, '... the next one');
 $httpd->stop;
 
 # ---- A cache that forgets ----
