@@ -23,10 +23,10 @@ typedef enum {
     P2P_SMTP_FAULT   /* 5xx to AUTH, STARTTLS or the sender, or a certificate that is not good: no mail will do any better */
 } p2p_smtp_outcome_t;
 
-#define P2P_SMTP_AWAY "mail-server-away" /* the code of a P2P_SMTP_LATER that no mail is to blame for: there is no connection to the server */
+#define P2P_SMTP_AWAY "unreachable" /* the code of a P2P_SMTP_LATER that no mail is to blame for: there is no connection to the server */
 
 /* why is NULL where it was sent; it lives until this returns. Its sentence names no address and no text of a mail; its detail is the server's line. Its code:
- * "unreachable", "timed-out", "cut-short", "bad-answer" where nobody is there, or not for long; "tls-refused", "mail-refused", "mail-sign-in", "mail-sender"
+ * P2P_SMTP_AWAY; "timed-out", "cut-short", "bad-answer" where the mail had been begun by then; "tls-refused", "mail-refused", "mail-sign-in", "mail-sender"
  * where the server will not have us; "mail-later", "mail-recipient", "mail-message" for its word about this mail; "mail-address", "too-large" where it was
  * not asked. */
 typedef void (*p2p_smtp_fn)(void *baton, p2p_smtp_outcome_t outcome, const p2p_error_t *why);

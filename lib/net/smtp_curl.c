@@ -119,10 +119,11 @@ static void idle_for_too_long(void *baton)
 static void out_of_time(void *baton)
 {
     p2p_smtp_connection_t *c = baton;
+    const char *code = c->state == P2P_SMTP_CONNECTING ? P2P_SMTP_AWAY : "timed-out";
 
     c->timer = NULL;
     if (!c->sending) return;
-    p2p_smtp_settle(c, P2P_SMTP_LATER, p2p_smtp_broken(c->sending->pool, c, "timed-out", "%s did not answer in time."), 0);
+    p2p_smtp_settle(c, P2P_SMTP_LATER, p2p_smtp_broken(c->sending->pool, c, code, "%s did not answer in time."), 0);
 }
 
 void p2p_smtp_settle(p2p_smtp_connection_t *c, p2p_smtp_outcome_t outcome, p2p_error_t *error, int keep)
@@ -201,7 +202,7 @@ static void connect_for(p2p_smtp_client_t *client, p2p_smtp_sending_t *sending)
     give_to(c, sending);
     c->easy = p2p_smtp_setup(c);
     if (c->easy && curl_multi_add_handle(client->loop->multi, c->easy) == CURLM_OK) return;
-    p2p_smtp_settle(c, P2P_SMTP_LATER, p2p_smtp_broken(sending->pool, c, "curl-failed", "No connection to %s could be made."), 0);
+    p2p_smtp_settle(c, P2P_SMTP_LATER, p2p_smtp_broken(sending->pool, c, P2P_SMTP_AWAY, "No connection to %s could be made."), 0);
 }
 
 static p2p_smtp_connection_t *find_idle(const p2p_smtp_client_t *client)

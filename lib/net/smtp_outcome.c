@@ -11,13 +11,13 @@ typedef struct judgement_t {
     const char *code, *sentence; /* %s is the server */
 } judgement_t;
 
-/* FAULT where the server said so for good (no reply of 4xx): then no mail will do any better. */
+/* No mail has been tried yet, so none is to blame. A reply of 4xx is "not now", whatever libcurl makes of it. */
 static const judgement_t judgements[] = {
-    {CURLE_COULDNT_RESOLVE_HOST, P2P_SMTP_LATER, "unreachable",
+    {CURLE_COULDNT_RESOLVE_HOST, P2P_SMTP_LATER, P2P_SMTP_AWAY,
      "%s cannot be reached: its name is not known to the DNS. Check P2PMailServer and this host's resolver."},
-    {CURLE_COULDNT_CONNECT, P2P_SMTP_LATER, "unreachable",
+    {CURLE_COULDNT_CONNECT, P2P_SMTP_LATER, P2P_SMTP_AWAY,
      "%s cannot be reached: it accepts no connection. Check that it is up and that no firewall is in between."},
-    {CURLE_OPERATION_TIMEDOUT, P2P_SMTP_LATER, "timed-out", "%s did not answer in time."},
+    {CURLE_OPERATION_TIMEDOUT, P2P_SMTP_LATER, P2P_SMTP_AWAY, "%s did not answer in time."},
     {CURLE_LOGIN_DENIED, P2P_SMTP_FAULT, "mail-sign-in", "%s did not let us sign in. Check user and password in P2PMailAuth's file."},
     {CURLE_USE_SSL_FAILED, P2P_SMTP_FAULT, "tls-refused", "%s offers no STARTTLS, or refused it. Mend it, or name another P2PMailServer."},
     {CURLE_PEER_FAILED_VERIFICATION, P2P_SMTP_FAULT, "tls-refused",
@@ -27,8 +27,9 @@ static const judgement_t judgements[] = {
      "%s and this program found no way to speak TLS (1.2 or later). Check that smtp:// or smtps:// and the port are right."},
     {CURLE_WEIRD_SERVER_REPLY, P2P_SMTP_FAULT, "mail-refused", "%s does not take mail from here. Check P2PMailServer."},
     {CURLE_REMOTE_ACCESS_DENIED, P2P_SMTP_FAULT, "mail-refused", "%s does not take mail from here. Check P2PMailServer."},
-    {CURLE_OK, P2P_SMTP_LATER, "cut-short", "The connection to %s broke before a mail could be sent."},
+    {CURLE_OK, P2P_SMTP_LATER, P2P_SMTP_AWAY, "The connection to %s broke before a mail could be sent."},
 };
+static const judgement_t not_now = {CURLE_OK, P2P_SMTP_LATER, P2P_SMTP_AWAY, "%s lets nobody in now."};
 
 /* The server's last line without control characters, and libcurl's words. */
 static const char *detail_of(apr_pool_t *p, const p2p_smtp_connection_t *c, const char *more)
@@ -63,9 +64,10 @@ p2p_smtp_outcome_t p2p_smtp_judge_connect(apr_pool_t *p, const p2p_smtp_connecti
     const char *words = c->curl_said[0] ? c->curl_said : curl_easy_strerror(result);
 
     while (j->result != result && j->result != CURLE_OK) j++;
+    if (last_code(c) / 100 == 4) j = &not_now;
     *error = p2p_error_detail(p, p2p_smtp_broken(p, c, j->code, j->sentence),
                               detail_of(p, c, apr_psprintf(p, "%s, curl %d", words, (int)result)));
-    return last_code(c) / 100 == 4 ? P2P_SMTP_LATER : j->outcome;
+    return j->outcome;
 }
 
 p2p_smtp_outcome_t p2p_smtp_judge_reply(apr_pool_t *p, const p2p_smtp_connection_t *c, int code, p2p_error_t **error)

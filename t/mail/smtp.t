@@ -96,17 +96,19 @@ sub fails {
     return;
 }
 fails('AUTH refused', 78, qr/did not let us sign in.*mail-sign-in/, auth => '535 5.7.8 no');
-fails('AUTH not now', 69, qr/mail-sign-in/, auth => '454 4.7.0 not now');
+fails('AUTH not now', 69, qr/lets nobody in now.*unreachable/, auth => '454 4.7.0 not now');
 fails('STARTTLS not offered', 78, qr/offers no STARTTLS.*tls-refused/, starttls => 'off');
-fails('STARTTLS refused', 69, qr/tls-refused/, starttls => '454 not now');
+fails('STARTTLS not now', 69, qr/unreachable/, starttls => '454 not now');
 fails('greeting 554', 78, qr/mail-refused/, greeting => '554 go away');
-fails('greeting 421', 69, qr/mail-refused/, greeting => '421 later');
+fails('STARTTLS refused', 78, qr/offers no STARTTLS.*tls-refused/, starttls => '502 no');
+fails('greeting 421', 69, qr/unreachable/, greeting => '421 later');
 fails('sender refused', 78, qr/mail-sender.*\n550 5\.1\.8 no sender/, mail => '550 5.1.8 no sender');
 fails('sender not now', 69, qr/mail-later/, mail => '451 4.0.0 later');
 fails('recipient refused', 69, qr/mail-recipient.*\n550 5\.1\.1 nobody/, rcpt => { $TO => '550 5.1.1 nobody' });
 fails('recipient not now', 69, qr/mail-later/, rcpt => { '*' => '450 4.2.0 greylisted' });
 fails('message refused', 69, qr/mail-message/, data => '554 5.7.1 spam');
-fails("connection dropped: $_", 69, qr/cut-short/, drop => $_) for qw(greeting mail rcpt before);
+fails('connection dropped: greeting', 69, qr/unreachable/, drop => 'greeting');
+fails("connection dropped: $_", 69, qr/cut-short/, drop => $_) for qw(mail rcpt before);
 is(scalar(() = $smtpd->mails), 2, 'the last of these was taken, but we do not know');
 $smtpd->fault(drop => 'after');
 is((mail_test($spec))[0], 0, 'dropped behind 250: sent');

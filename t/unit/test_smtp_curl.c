@@ -148,6 +148,7 @@ static void answers_are_judged(void **state)
     assert_string_equal(call.detail, "550 it is so");
     call = sent_from(*state, "mail-451@a.example", "ok@b.example");
     assert_int_equal(call.outcome, P2P_SMTP_LATER);
+    assert_string_equal(call.code, "mail-later");
     assert_int_equal(smtp->connections, 2); /* data-250 was no SMTP: its connection was closed */
 }
 
@@ -165,11 +166,11 @@ static void broken_servers(void **state)
 static void greetings(void **state)
 {
     strcpy(smtp->greeting, "421 busy");
-    expect(*state, "ok@b.example", P2P_SMTP_LATER, "mail-refused");
+    expect(*state, "ok@b.example", P2P_SMTP_LATER, P2P_SMTP_AWAY);
     strcpy(smtp->greeting, "554 go away");
     expect(*state, "ok@b.example", P2P_SMTP_FAULT, "mail-refused");
     strcpy(smtp->greeting, "");
-    expect(*state, "ok@b.example", P2P_SMTP_LATER, "cut-short");
+    expect(*state, "ok@b.example", P2P_SMTP_LATER, P2P_SMTP_AWAY);
     strcpy(smtp->greeting, "220 hello");
     expect(*state, "ok@b.example", P2P_SMTP_SENT, "");
 }
@@ -270,7 +271,7 @@ static void nobody_there(void **state)
     p2p_smtp_curl_settings_t settings = {.server = "smtp://127.0.0.1:1"};
 
     assert_null(p2p_smtp_curl_make(f->p, f->http, &settings, &f->smtp));
-    expect(f, "ok@b.example", P2P_SMTP_LATER, "unreachable");
+    expect(f, "ok@b.example", P2P_SMTP_LATER, P2P_SMTP_AWAY);
 }
 
 static void no_way_to_sign_in_the_clear(void **state)
