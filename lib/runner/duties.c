@@ -2,6 +2,7 @@
 /* The table of duties. */
 #include "runner/duties.h"
 
+#include "runner/mail_run.h"
 #include "runner/subscription_run.h"
 #include "runner/task_look.h"
 #include "runner/trusts.h"
@@ -18,6 +19,7 @@ static const duty_t table[] = {
     {"Keys of trusted issuers are not fetched now", apr_time_from_sec(60), p2p_trusts_ask_old, p2p_trusts_ask_old},
     {"The Subscription at the target is not looked at now", apr_time_from_sec(2), p2p_subscription_ask, p2p_subscription_ask_due},
     {"Tasks of the target are not looked at now", apr_time_from_sec(2), p2p_task_look_ask, p2p_task_look_ask_due},
+    {"Mail is not sent now", apr_time_from_sec(5), p2p_mail_ask_due, p2p_mail_ask_due},
 };
 
 #define DUTIES (sizeof table / sizeof *table)

@@ -27,7 +27,7 @@ static void destroy(void *work)
 const p2p_work_kind_t p2p_work_exchange = {P2P_KIND_EXCHANGE, begin, tick, busy, destroy};
 
 static const p2p_work_kind_t *const kinds[] = {&p2p_work_exchange, &p2p_work_test, &p2p_work_refresh, &p2p_work_subscription,
-                                              &p2p_work_tasks};
+                                              &p2p_work_tasks, &p2p_work_mail};
 
 const p2p_work_kind_t *p2p_work_kind(const char *name)
 {

@@ -23,7 +23,8 @@ typedef struct p2p_work_kind_t {
     void (*destroy)(void *work);
 } p2p_work_kind_t;
 
-extern const p2p_work_kind_t p2p_work_exchange, p2p_work_test, p2p_work_refresh, p2p_work_subscription, p2p_work_tasks;
+extern const p2p_work_kind_t p2p_work_exchange, p2p_work_test, p2p_work_refresh, p2p_work_subscription, p2p_work_tasks,
+    p2p_work_mail;
 
 /* The kind of this name; NULL: it is not known here. */
 const p2p_work_kind_t *p2p_work_kind(const char *name);

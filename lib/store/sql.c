@@ -55,7 +55,7 @@
  * index, says the same of those under way. */
 #define KNOWN "j.kind = 'p2p-exchange'"
 #define CHORES "j.kind <> 'p2p-exchange' AND j.status IN ('STARTING', 'STARTED') AND " \
-    "j.kind IN ('definition-test', 'jwks-refresh', 'subscription', 'task-look')"
+    "j.kind IN ('definition-test', 'jwks-refresh', 'subscription', 'task-look', 'mail')"
 
 #define CHORE_COLUMNS                                                                                \
     "id, version, kind, oidc_server_id, client, subject, result, status, create_time, start_time, "  \

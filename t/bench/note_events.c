@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Notes events, with the mails that they lead to, as a runner does that has read a Task or ended a job: `note_events SPEC add-payer|exchange STATUS
- * FIRST COUNT PATIENT EMAIL`. SPEC is a specification as runners get it; "#" in PATIENT and EMAIL is the event's number. Prints how many events were
+ * FIRST COUNT PATIENT EMAIL`, many in one transaction. SPEC is a specification as runners get it; "#" in PATIENT and EMAIL is the event's number. Prints how many events were
  * new. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,11 +23,12 @@ typedef struct events_t {
     int fresh;
 } events_t;
 
-typedef struct noting_t {
-    const events_t *events;
-    const p2p_task_event_t *event;
-    int first;
-} noting_t;
+#define AT_ONCE 500 /* events in a transaction */
+
+typedef struct batch_t {
+    events_t *events;
+    int first, count;
+} batch_t;
 
 static void give_up(const p2p_error_t *error)
 {
@@ -66,22 +67,12 @@ static const char *numbered(apr_pool_t *p, const char *text, int number)
     return mark ? apr_psprintf(p, "%.*s%d%s", (int)(mark - text), text, number, mark + 1) : text;
 }
 
-static p2p_error_t *note(p2p_db_t *db, apr_pool_t *p, void *baton)
+static p2p_error_t *note_one(events_t *e, p2p_db_t *db, apr_pool_t *p, int number)
 {
-    noting_t *n = baton;
-    const p2p_spec_t *spec = n->events->spec;
-
-    return p2p_task_event_note(db, p, spec->keyring, spec->target, n->event, p2p_task_event_mails(p, spec, n->event), &n->first);
-}
-
-static void note_one(events_t *e, int number)
-{
-    apr_pool_t *p;
     p2p_task_event_t event = {.kind = e->kind, .status = e->status, .task_id = "", .payer = "New Payer", .member_name = "Anna Example",
                               .member_phone = "555-0100", .reason = ""};
-    noting_t n = {.events = e, .event = &event};
+    int first;
 
-    apr_pool_create(&p, e->pool);
     event.patient = numbered(p, e->patient, number);
     event.email = numbered(p, e->email, number);
     if (e->kind == P2P_EVENT_EXCHANGE) {
@@ -92,9 +83,29 @@ static void note_one(events_t *e, int number)
         event.task_id = apr_psprintf(p, "task-%d", number);
         event.subject = apr_pstrcat(p, "Task/", event.task_id, NULL);
     }
-    give_up(p2p_db_transaction(e->db, p, note, &n));
-    e->fresh += n.first;
-    apr_pool_destroy(p);
+    P2P_TRY(p2p_task_event_note(db, p, e->spec->keyring, e->spec->target, &event, p2p_task_event_mails(p, e->spec, &event), &first));
+    e->fresh += first;
+    return NULL;
+}
+
+static p2p_error_t *note(p2p_db_t *db, apr_pool_t *p, void *baton)
+{
+    const batch_t *batch = baton;
+
+    for (int i = 0; i < batch->count; i++) P2P_TRY(note_one(batch->events, db, p, batch->first + i));
+    return NULL;
+}
+
+static void note_all(events_t *e, int first, int count)
+{
+    for (int i = 0; i < count; i += AT_ONCE) {
+        batch_t batch = {e, first + i, count - i < AT_ONCE ? count - i : AT_ONCE};
+        apr_pool_t *p;
+
+        apr_pool_create(&p, e->pool);
+        give_up(p2p_db_transaction(e->db, p, note, &batch));
+        apr_pool_destroy(p);
+    }
 }
 
 int main(int argc, const char *const *argv)
@@ -114,7 +125,7 @@ int main(int argc, const char *const *argv)
     e.status = argv[3];
     e.patient = argv[6];
     e.email = argv[7];
-    for (int i = 0; i < atoi(argv[5]); i++) note_one(&e, atoi(argv[4]) + i);
+    note_all(&e, atoi(argv[4]), atoi(argv[5]));
     printf("%d\n", e.fresh);
     apr_pool_destroy(e.pool);
     return 0;
