@@ -244,16 +244,6 @@ sub run_command {
     return $out;
 }
 
-# Runs another of our programs, told the specification first; its output, or death.
-sub run_program {
-    my ($self, $name, @args) = @_;
-    my $line = join ' ', map { quotemeta || "''" } builddir() . "/$name", $self->spec_file, @args;
-    my $out = `$line 2>&1`;
-    die "$name: $out" if $?;
-    $self->give_database;
-    return $out;
-}
-
 # Schema and definitions (an array of hashes) into the database.
 sub prepare {
     my ($self, $definitions) = @_;
