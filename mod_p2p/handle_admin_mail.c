@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "audit.h"
+#include "caller.h"
 #include "dbd.h"
 #include "handlers.h"
 #include "mod_p2p.h"
@@ -25,6 +26,13 @@ typedef struct list_t {
 static const p2p_spec_t *spec_of(const request_rec *r)
 {
     return &p2p_config(r->server)->spec;
+}
+
+/* Whose mail it is stands sealed in each row: who is limited to one member gets none. */
+static int check_limit(request_rec *r)
+{
+    if (!p2p_caller(r)->patient) return OK;
+    return p2p_problem(r, HTTP_FORBIDDEN, "other-patient", "These are mails about all members, and this token is limited to one.");
 }
 
 /* ---- A mail ---- */
@@ -127,10 +135,11 @@ int p2p_handle_admin_mails(request_rec *r, const p2p_match_t *match)
     json_object *doc = p2p_json_own(r->pool, json_object_new_object()), *mails = json_object_new_array();
     list_t list = { 0 };
     p2p_error_t *error = NULL;
-    int answer = read_query(r, &list);
+    int answer = check_limit(r);
 
     (void)match;
     json_object_object_add(doc, "mails", mails);
+    if (answer == OK) answer = read_query(r, &list);
     if (answer == OK) error = p2p_dbd_with(r, read_list, &list);
     if (answer != OK || error) return answer != OK ? answer : p2p_problem_error(r, error);
     for (int i = 0; i < list.mails->nelts && i < PAGE_ROWS; i++) json_object_array_add(mails, mail_json(r, mail_at(&list, i)));
@@ -165,8 +174,11 @@ static int reply_one(request_rec *r, int status, const one_t *one)
 int p2p_handle_admin_mail(request_rec *r, const p2p_match_t *match)
 {
     one_t one = { .id = match->ids[0] };
-    p2p_error_t *error = p2p_dbd_with(r, read_one, &one);
+    p2p_error_t *error;
+    int answer = check_limit(r);
 
+    if (answer != OK) return answer;
+    error = p2p_dbd_with(r, read_one, &one);
     return error ? p2p_problem_error(r, error) : reply_one(r, HTTP_OK, &one);
 }
 
@@ -185,8 +197,11 @@ static p2p_error_t *resend(p2p_db_t *db, request_rec *r, void *baton)
 int p2p_handle_admin_mail_resend(request_rec *r, const p2p_match_t *match)
 {
     one_t one = { .id = match->ids[0] };
-    p2p_error_t *error = p2p_dbd_with(r, resend, &one);
+    p2p_error_t *error;
+    int answer = check_limit(r);
 
+    if (answer != OK) return answer;
+    error = p2p_dbd_with(r, resend, &one);
     if (error) return p2p_problem_error(r, error);
     p2p_wake(r->server);
     apr_table_setn(r->headers_out, "Location",

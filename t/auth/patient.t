@@ -90,6 +90,10 @@ sub test_administrator {
     is_deeply(ids($one->get('/admin/batch_jobs')), [3, 1], '... one with a limit the jobs of that member');
     is_deeply(ids($one->get('/admin/batch_jobs?status=STARTING&server=1')), [3, 1], '... also by status and definition');
     all_refused($one, '/admin/batch_jobs/2', '... and knows of no others');
+    is($all->get('/admin/mail')->{status}, 200, 'an administrator sees mails');
+    problem($one->get('/admin/mail'), 403, 'other-patient', '... one with a limit does not, since they are of all members');
+    problem($one->get('/admin/mail/1'), 403, 'other-patient', '... nor one of them');
+    problem($one->post('/admin/mail/1/resend'), 403, 'other-patient', '... nor sends any');
     problem($one->post($JOBS, order('s9', 'two')), 403, 'other-patient', '... nor orders for them');
     return;
 }
