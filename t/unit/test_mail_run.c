@@ -215,7 +215,7 @@ static int says(const char *words)
 static void all_are_sent(void **state)
 {
     int first;
-    const send_t *member = NULL, *administrator = NULL;
+    const send_t *member = &server_of_mail.sent[0], *administrator = member;
 
     (void)state;
     note_event("Task/1", "requested", &first);
