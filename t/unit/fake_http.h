@@ -99,12 +99,12 @@ static int fake_step(fake_http_t *f)
     return p2p_timers_run(f->timers, f->now) > 0;
 }
 
-static void fake_answer(fake_http_t *f, int status, const char *body)
+static __attribute__((unused)) void fake_answer(fake_http_t *f, int status, const char *body)
 {
     f->answers[f->answer_count++] = (fake_answer_t){.status = status, .body = body};
 }
 
-static void fake_failure(fake_http_t *f, const char *code)
+static __attribute__((unused)) void fake_failure(fake_http_t *f, const char *code)
 {
     f->answers[f->answer_count++] = (fake_answer_t){.code = code};
 }
