@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checking the configuration as a whole, once all of it is read. */
 #include "check.h"
+#include "check_hook.h"
 
 #include <stdio.h>
 #include <http_log.h>
@@ -41,6 +42,12 @@ static void fault_at(check_t *check, const char *name, const ap_directive_t *pla
 static void fault(check_t *check, const char *name, const char *sentence)
 {
     fault_at(check, name, apr_hash_get(check->config->places, name, APR_HASH_KEY_STRING), sentence);
+}
+
+/* For the checks of other files. */
+static void told_fault(void *check, const char *name, const char *sentence)
+{
+    fault(check, name, sentence);
 }
 
 /* Reports the error of a check, if there is one. */
@@ -324,6 +331,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     check_trusts(&check);
     check_key_dir(&check);
     p2p_check_mail(pconf, s, config, report_mail, &check);
+    p2p_check_hook(pconf, s, &config->spec, told_fault, &check);
     check_runner(&check);
     check_database(&check);
     return check.faults ? HTTP_INTERNAL_SERVER_ERROR : OK;

@@ -15,6 +15,7 @@
 #include "store/oidc_server_store.h"
 #include "store/outbox_store.h"
 #include "store/runner_store.h"
+#include "store/task_status.h"
 
 #define DEFINITIONS_BYTES (16 * 1024 * 1024)
 
@@ -90,6 +91,15 @@ static p2p_error_t *add_mail(p2p_db_t *db, apr_pool_t *p, const p2p_spec_t *spec
     return NULL;
 }
 
+static p2p_error_t *add_tasks(p2p_db_t *db, apr_pool_t *p, const p2p_spec_t *spec, json_object *status)
+{
+    json_object *tasks;
+
+    P2P_TRY(p2p_task_status(db, p, spec->target, spec->hook_url, spec->mail_server != NULL, &tasks));
+    json_object_object_add(status, "tasks", json_object_get(tasks));
+    return NULL;
+}
+
 int p2p_command_status(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out)
 {
     json_object *status;
@@ -97,6 +107,7 @@ int p2p_command_status(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
     p2p_error_t *error = p2p_command_open(p, spec, log, &db);
 
     if (!error) error = p2p_runner_status(db, p, &status);
+    if (!error) error = add_tasks(db, p, spec, status);
     if (!error) error = add_mail(db, p, spec, status);
     if (error) return failed(error);
     fprintf(out, "%s\n", p2p_json_print(p, status, NULL));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an administrator says to p2p-runner: migrate, definitions import, status, reseal. Each prints to standard
+/* What an administrator says to p2p-runner: migrate, definitions import, status, reseal, hook rotate. Each prints to standard
  * output. Given by root, those that open the database become httpd's User before they do. */
 #ifndef P2P_RUNNER_COMMANDS_H
 #define P2P_RUNNER_COMMANDS_H
@@ -25,6 +25,9 @@ int p2p_command_status(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
 /* Seals anew, with the first key, what another one sealed, or (only_look) tells what there is; prints how it goes. EX_OK where nothing of another
  * key is left, EX_DATAERR where something is that cannot be opened, EX_TEMPFAIL where something is that can. */
 int p2p_command_reseal(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, int only_look, FILE *out);
+
+/* Gives the hook of P2PHookURL a new secret; the old one is good for a day. */
+int p2p_command_rotate(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out);
 
 /* Creates and updates definitions from a JSON array with the guide's member names and clientSecret, keyText,
  * keyFile, notes; all or none. Each broken rule is a line "POINTER: sentence". "-" is standard input. */

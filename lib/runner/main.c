@@ -38,6 +38,7 @@ static const char usage[] =
     "  keygen                   print a new sealing key: (umask 077; p2p-runner keygen > p2p.key)\n"
     "  reseal                   seal anew, with the first key of P2PSecretKeyFile, what another key sealed\n"
     "  reseal check             tell how much is sealed with which key\n"
+    "  hook rotate              give the hook a new secret; the old one is good for 24 hours\n"
     "  status                   show runners and jobs as JSON\n"
     "  mail test ADDRESS        send a mail, now, as the runner would\n"
     "  once                     work until the queue is empty\n"
@@ -133,6 +134,7 @@ static int command(apr_pool_t *p, const call_t *call, const p2p_spec_t *spec, co
     if (is(call, 1, "migrate")) return p2p_command_migrate(p, spec, log, stdout);
     if (is(call, 1, "status")) return p2p_command_status(p, spec, log, stdout);
     if (!strcmp(call->words[0], "reseal")) return p2p_command_reseal(p, spec, log, call->count == 2, stdout);
+    if (is(call, 2, "hook")) return p2p_command_rotate(p, spec, log, stdout);
     if (is(call, 3, "definitions")) return p2p_command_import(p, spec, log, call->words[2], stdout);
     if (is(call, 3, "mail")) return p2p_command_mail_test(p, spec, call->words[2], stdout);
     apr_pool_create(&own, p);
@@ -147,6 +149,7 @@ static int is_known(const call_t *call)
         if (is(call, 1, plain[i])) return 1;
     if (is(call, 2, "reseal")) return !strcmp(call->words[1], "check");
     if (is(call, 3, "mail")) return !strcmp(call->words[1], "test");
+    if (is(call, 2, "hook")) return !strcmp(call->words[1], "rotate");
     return is(call, 3, "definitions") && !strcmp(call->words[1], "import");
 }
 

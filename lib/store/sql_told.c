@@ -101,8 +101,7 @@ const p2p_sql_statement_t p2p_sql_told[P2P_SQL_COUNT - P2P_SQL_TOLD] = {
     AT(P2P_SQL_WATCH_WELL) = {"p2p_watch_well",
         "UPDATE p2p_task_watch SET fault = '', attempts = 0, due = {now} + %lld WHERE target = %s AND fault <> ''", "is", 0},
     AT(P2P_SQL_WATCH_STATUS) = {"p2p_watch_status",
-        "SELECT target, searched, fault, (SELECT COUNT(*) FROM p2p_task_hint h WHERE h.target = p2p_task_watch.target) FROM p2p_task_watch "
-        "ORDER BY target", "", 4},
+        "SELECT searched, fault FROM p2p_task_watch WHERE target = %s", "s", 2},
 
     AT(P2P_SQL_SUBSCRIPTION_GET) = {"p2p_subscription_get",
         "SELECT id, status, fault, secret, secret_before, rotated, checked, written, attempts, due FROM p2p_subscription "
@@ -123,5 +122,5 @@ const p2p_sql_statement_t p2p_sql_told[P2P_SQL_COUNT - P2P_SQL_TOLD] = {
     AT(P2P_SQL_SUBSCRIPTION_IN) = {"p2p_subscription_in",
         "SELECT COUNT(*) FROM p2p_subscription WHERE target = %s AND endpoint = %s AND status = %s", "sss", 1},
     AT(P2P_SQL_SUBSCRIPTION_STATUS) = {"p2p_subscription_status",
-        "SELECT target, endpoint, status, fault, checked FROM p2p_subscription ORDER BY target, endpoint", "", 5},
+        "SELECT status, fault, checked FROM p2p_subscription WHERE target = %s AND endpoint = %s", "ss", 3},
 };

@@ -120,6 +120,20 @@ fault('P2PCorsOrigins', $_, qr/^P2PCorsOrigins \(line \d+ of .*\Q$_\E must be/) 
 accepted('P2PCorsOrigins', directives => { P2PCorsOrigins => 'https://A.example:443/ http://127.0.0.1:81 https://b.example:8443' });
 fault('P2PRateLimit', $_, qr/^P2PRateLimit must be a whole number from 0 to 100000, not "\Q$_\E"/) for '-1', '100001', '5/s';
 
+fault('P2PHookURL', 'http://p2p.example.org/hooks/task', qr/^P2PHookURL \(line \d+ of .*https/);
+fault('P2PHookURL', $_, qr/^P2PHookURL \(line \d+ of .*: must/) for 'https://u@p2p.example.org/hooks/task', 'https://p2p.example.org/hooks/task?x=1', 'https://p2p.example.org/hooks/task#x',
+    'p2p.example.org/hooks/task', 'https://p2p.example.org/hooks/tasks';
+fault('P2PHookURL', 'https://p2p.example.org/hooks/task/', qr{must end in /hooks/task, where deliveries are taken});
+accepted("P2PHookURL $_", directives => { P2PHookURL => $_ }) for 'https://p2p.example.org:8443/p2p/hooks/task', 'http://127.0.0.1:81/hooks/task';
+fault('P2PSubscriptionCriteria', $_, qr/^P2PSubscriptionCriteria \(line \d+ of .*must be a search for Tasks/) for 'Patient?', 'Tasks?code=x', "\"Task?code=\xc3\xa9\"";
+accepted("P2PSubscriptionCriteria $_", directives => { P2PSubscriptionCriteria => $_ }) for 'Task', '"Task?code=a|b,c|d&status=requested"';
+fault('P2PSubscriptionPayload', $_, qr/^P2PSubscriptionPayload \(line \d+ of .*must be none, or a media type/) for 'json', 'application/', '/json', '"application/fhir+json; charset=utf-8"';
+accepted("P2PSubscriptionPayload $_", directives => { P2PSubscriptionPayload => $_ }) for 'none', 'application/fhir+xml';
+fault('P2PSubscriptionHeader', $_, qr/^P2PSubscriptionHeader \(line \d+ of .*must be a header, "NAME: VALUE" in ASCII$/) for 'X-Route', '"X-Route:"', '": s3cret"', '"X Route: s3cret"', "\"X-Route: \xc3\xa9\"";
+fault('P2PSubscriptionHeader', '"authorization: Basic s3cret"', qr/^P2PSubscriptionHeader .*must not be Authorization: that has the hook's secret$/);
+accepted('P2PSubscriptionHeader', main => ['P2PSubscriptionHeader "X-Route: p2p"', 'P2PSubscriptionHeader "X-Other: 1"']);
+like((configtest(directives => { P2PSubscriptionHeader => '"X-Time: 12:00"' }))[1], qr/P2PSubscriptionHeader: the value of X-Time has a colon; Medplum/, 'a value with a colon is warned of');
+
 fault('P2PCAFile', "$dir/none", qr/^P2PCAFile \(.*none cannot be read: No such file/);
 fault('P2PCAFile', $plain, qr/^P2PCAFile \(.*plain holds no certificate/);
 accepted('P2PCAFile', directives => { P2PCAFile => "$dir/a.pem" });

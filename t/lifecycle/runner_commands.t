@@ -178,10 +178,22 @@ subtest 'reseal' => sub {
 subtest 'status and once' => sub {
     my ($code, $out, $err) = run(undef, 'status', '--spec', $spec);
     is($code, $OK, 'status') or diag($err);
-    is_deeply(decode_json($out), { runners => [], jobs => {}, oldestQueued => undef, resting => 0, unserved => {}, issuers => {} }, '... of a database with nothing in it');
+    is_deeply(decode_json($out), { runners => [], jobs => {}, oldestQueued => undef, resting => 0, unserved => {}, issuers => {}, mail => 'off',
+            tasks => { way => 'off', subscription => undef, lastSearch => undef, fault => undef, waiting => 0 } }, '... of a database with nothing in it');
     ($code, $out, $err) = run(undef, 'once', '--spec', $spec);
     is($code, $OK, 'once with nothing to do ends') or diag($err);
     like($err, qr/^\[\w{3} \w{3} \d\d [\d:.]+ \d{4}\] \[p2p:notice\] \[pid \d+\] p2p-runner \S+ begins/, '... and logs as httpd does');
+};
+
+subtest 'hook rotate' => sub {
+    my ($code, $out, $err) = run(undef, 'hook', 'rotate', '--spec', $spec);
+    is($code, $CONFIG, 'without P2PHookURL');
+    like($err, qr/^p2p-runner: There is no P2PHookURL/, '... said');
+    my $hook = spec(hookUrl => 'https://p2p.example.org/hooks/task');
+    ($code, $out, $err) = run(undef, 'hook', 'rotate', '--spec', $hook);
+    is($code, $CONFIG, 'before a runner has made a secret');
+    like($err, qr/has no secret yet; a runner makes it/, '... said');
+    is((run(undef, 'hook', '--spec', $hook))[0], $USAGE, 'hook alone is no command');
 };
 
 subtest 'httpd is asked' => sub {

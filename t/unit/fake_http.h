@@ -14,11 +14,13 @@ typedef struct fake_answer_t {
     const char *body;
     const char *code;        /* "unreachable", "cut-short" … */
     const char *retry_after; /* or NULL */
+    const char *field, *value; /* one more header of it; or NULL */
 } fake_answer_t;
 
 struct p2p_http_transfer_t {
     p2p_http_request_t request;
     const char *url, *body, *basic, *bearer;
+    const char *fields; /* "Name: value" each, with a line feed behind it */
     int is_over;
 };
 
@@ -46,6 +48,9 @@ static p2p_error_t *fake_start(p2p_http_t *http, const p2p_http_request_t *reque
         request->body->read(request->body->baton, 0, body, (apr_size_t)request->body->length);
     }
     t->body = body;
+    t->fields = "";
+    for (int i = 0; request->fields && i < request->fields->nelts; i++)
+        t->fields = apr_pstrcat(f->pool, t->fields, APR_ARRAY_IDX(request->fields, i, const char *), "\n", NULL);
     t->basic = request->auth && request->auth->basic ? apr_pstrdup(f->pool, request->auth->basic) : NULL;
     t->bearer = request->auth && request->auth->bearer ? apr_pstrdup(f->pool, request->auth->bearer) : NULL;
     if (transfer) *transfer = t;
@@ -75,6 +80,7 @@ static void fake_tell(fake_http_t *f, p2p_http_transfer_t *t, const fake_answer_
         error = p2p_error_make(f->pool, P2P_E_UNAVAILABLE, answer->code, "The peer is %s.", answer->code);
     } else {
         if (answer->retry_after) apr_table_set(head.fields, "Retry-After", answer->retry_after);
+        if (answer->field) apr_table_set(head.fields, answer->field, answer->value);
         t->request.head(t->request.baton, &head);
         t->request.data(t->request.baton, answer->body, strlen(answer->body));
     }
