@@ -231,6 +231,8 @@ sub check_valid {
     my ($dump) = @_;
     my @ours = grep { m{^(?:Task|Provenance)/} || $_ eq $MEMBERS[0]{owner} } sort keys %$dump;
     cmp_ok(scalar @ours, '>', 10, scalar(@ours) . ' resources are our own');
+    my @provenances = grep { m{^Provenance/} } @ours;
+    @ours = ((grep { !m{^Provenance/} } @ours), @provenances[map { int $_ * $#provenances / 5 } 0 .. 5]);    # each takes half a second
     $source->add_profiles;
     is(join("\n", map { $source->invalid($dump->{$_}{text}) } @ours), '', 'HAPI finds no error in our Provenances, Tasks and Organization, by their profiles');
     my @published = glob data_dir() . '/pdex-2.2.0-examples/Provenance-*.json';

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# `./quickstart`: the state folder, the two httpds and their end; sourced by quickstart.
+# `./quickstart`: the state folder, the servers and their end; sourced by quickstart.
+
+# shellcheck source=t/quickstart/mail.sh
+. t/quickstart/mail.sh
 
 MEMBER_FILE=t/data/synthea-r4/Evelyn_McCullough_b3e8d121-f742-438c-92e3-02135e4543d5.json.gz
 MEMBER=3e26303e-a72a-4c60-866f-e5b81a9f1989
@@ -32,28 +35,33 @@ serve_owner() {
 
 # ---- certificate and passwords ----
 
+# certificate_good NAME
 certificate_good() {
-    [ -s server.pem ] && openssl x509 -checkend 2592000 -noout -in server.pem >/dev/null &&
-        openssl verify -CAfile ca.pem server.pem >/dev/null 2>&1
+    [ -s "$1.pem" ] && openssl x509 -checkend 2592000 -noout -in "$1.pem" >/dev/null &&
+        openssl verify -CAfile ca.pem "$1.pem" >/dev/null 2>&1
 }
 
+# sign NAME: a key, and a certificate of our CA for it.
+sign() {
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1.key" -out server.csr -subj '/CN=127.0.0.1' &&
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile server.ext -out "$1.pem"
+}
+
+# For the two httpds, and for the mail server, which is another user's.
 make_certificate() (
     cd "$state" || exit 1
-    ! certificate_good || exit 0
+    if certificate_good server && certificate_good mail; then exit 0; fi
     umask 077
     printf '%s\n' 'subjectAltName=IP:127.0.0.1,DNS:localhost' 'basicConstraints=critical,CA:FALSE' \
         'extendedKeyUsage=serverAuth' >server.ext
     {
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 825 -keyout ca.key -out ca.pem \
             -subj '/CN=mod_p2p quickstart CA' -addext 'keyUsage=critical,keyCertSign,cRLSign' &&
-            openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr \
-                -subj '/CN=127.0.0.1' &&
-            openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile server.ext \
-                -out server.pem
+            sign server && sign mail
     } 2>openssl.log
     # The CA has signed all it ever will.
     rm -f ca.key ca.srl server.csr server.ext
-    certificate_good && chmod 644 ca.pem server.pem
+    certificate_good server && certificate_good mail && chmod 644 ca.pem server.pem mail.pem
 )
 
 # make_password USER: in files that only their owner reads, and never in an argument.
@@ -91,6 +99,9 @@ fill() {
     text=${text//@MODULES@/$modules}
     text=${text//@SANDBOX_PORT@/$P2P_SANDBOX_PORT}
     text=${text//@SANDBOX@/https://127.0.0.1:$P2P_SANDBOX_PORT}
+    text=${text//@MAIL_PORT@/$P2P_MAIL_PORT}
+    text=${text//@MAIL_FROM@/$MAIL_FROM}
+    text=${text//@MAIL_ADMINS@/$MAIL_ADMINS}
     text=${text//@PORT@/$P2P_PORT}
     text=${text//@USER@/$user}
     (umask 077 && printf '%s\n' "$text" >"$2")
@@ -106,8 +117,8 @@ make_secrets() {
 # The member as the target payer knows them (a Patient without any record), the definition of the source payer, the portal's order.
 make_members() {
     gzip -dc "$MEMBER_FILE" >"$state/member.json"
-    jq --arg id "$TARGET_PATIENT" '[.entry[].resource | select(.resourceType == "Patient")][0]
-        | {resourceType, id: $id, name: [.name[0]], birthDate, gender}' "$state/member.json" >"$state/target/patient.json"
+    jq --arg id "$TARGET_PATIENT" --arg address "$member_address" '[.entry[].resource | select(.resourceType == "Patient")][0]
+        | {resourceType, id: $id, name: [.name[0]], telecom: [{system: "email", value: $address}], birthDate, gender}' "$state/member.json" >"$state/target/patient.json"
     (
         umask 077
         jq -n --rawfile secret <(printf %s "$client_secret") --arg base "https://127.0.0.1:$P2P_SANDBOX_PORT/source" '[{
@@ -146,13 +157,16 @@ check_port() {
     die "port $1 is taken${holder:+ by $holder}. Stop that program, or choose another port: $2=N ./quickstart"
 }
 
-# processes_of NAME: the pids of the httpd of that configuration, the parent's own first; also those that lost their parent.
+# processes_of NAME: the pids of the httpd of that configuration, the parent's own first; also those that lost their parent. Or smtpd.
 processes_of() {
     local conf=$state/$1.conf parent folder words
     parent=$(cat "$state/$1.pid" 2>/dev/null || true)
     for folder in ${parent:+"/proc/$parent"} /proc/[0-9]*; do
         mapfile -d '' words 2>/dev/null <"$folder/cmdline" || continue
-        [ "${words[0]-}" = "$httpd" ] && [ "${words[1]-} ${words[2]-}" = "-f $conf" ] && echo "${folder#/proc/}"
+        case $1 in
+            smtpd) [ "${words[1]-}" = "$state/bin/smtpd" ] && echo "${folder#/proc/}" ;;
+            *) [ "${words[0]-}" = "$httpd" ] && [ "${words[1]-} ${words[2]-}" = "-f $conf" ] && echo "${folder#/proc/}" ;;
+        esac
     done
     return 0
 }
@@ -180,6 +194,7 @@ stop_all() {
     ask_apxs
     stop_one httpd
     stop_one sandbox
+    stop_one smtpd
 }
 
 # start_one NAME PORT URL: starts the httpd of that configuration and waits until it answers.
@@ -197,7 +212,7 @@ start_one() {
 }
 
 demo() {
-    local access_token refresh_token client_secret
+    local access_token refresh_token client_secret member_address
     say "Preparing ($RUN/state)"
     stop_all
     ask_apxs
@@ -205,13 +220,16 @@ demo() {
     make_secrets
     make_certificate || die_with "$state/openssl.log" 'openssl could not make the certificate.'
     make_passwords
+    make_mail
     make_members
     check_port "$P2P_PORT" P2P_PORT
     check_port "$P2P_SANDBOX_PORT" P2P_SANDBOX_PORT
+    check_port "$P2P_MAIL_PORT" P2P_MAIL_PORT
     fill conf/quickstart-httpd.conf.in "$state/httpd.conf"
     fill t/quickstart/sandbox.conf.in "$state/sandbox.conf"
     make_database
-    say "Starting the sandbox payers on port $P2P_SANDBOX_PORT and httpd with mod_p2p on port $P2P_PORT"
+    say "Starting the sandbox payers on port $P2P_SANDBOX_PORT, a mail server on port $P2P_MAIL_PORT and httpd with mod_p2p on port $P2P_PORT"
+    start_mail
     start_one sandbox "$P2P_SANDBOX_PORT" "https://127.0.0.1:$P2P_SANDBOX_PORT/source/fhir/metadata"
     start_one httpd "$P2P_PORT" "https://127.0.0.1:$P2P_PORT/health"
     # shellcheck source=t/quickstart/portal.sh

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Plays the member portal, and in the end an administrator: lists the payers, starts an exchange, watches it, and shows what arrived; sourced by demo.sh.
+# Plays the member portal, and in the end staff and an administrator: lists the payers, starts an exchange, watches it, shows what arrived, asks for
+# another payer, and shows who is told of it all; sourced by demo.sh.
 
 # What demo.sh has set.
-: "${state:?}" "${MEMBER:?}"
+: "${state:?}" "${MEMBER:?}" "${TARGET_PATIENT:?}" "${httpd:?}" "${member_address:?}"
 api=https://127.0.0.1:$P2P_PORT
 sandbox=https://127.0.0.1:$P2P_SANDBOX_PORT
 
@@ -84,6 +85,46 @@ find_server() {
     die "the sandbox's definition is not in the list; see $state/database.log."
 }
 
+# send METHOD PATH: standard input to the target's FHIR server, with what the portal, or staff, may there; the answer.
+send() {
+    curl -sS --fail-with-body --config "$state/sandbox.curl" -X "$1" "$sandbox/target/fhir/$2" -H 'Content-Type: application/fhir+json' --data-binary @- ||
+        die "the sandbox target does not take $1 $2; see $state/sandbox-error.log."
+}
+
+# The sample of conf/, with the values of this member.
+add_payer_task() {
+    jq --arg now "$(date -u +%FT%TZ)" --arg patient "$TARGET_PATIENT" --arg address "$member_address" '
+        {"<Patient_ID>": $patient, "<Organization_ID>": "sandbox-target", "<Task_Creation_Date_Time>": $now, "<Task_Last_Updated_Date_Time>": $now,
+         "<member_first_name>": "Evelyn", "<requester_last_name>": "McCullough", "<new_payer_name>": "Payer of Long Ago",
+         "<member_email_address>": $address, "1111111111": "555-0100"} as $values
+        | walk(if type == "string" then reduce ($values | to_entries[]) as $value (.; split($value.key) | join($value.value)) else . end)' \
+        conf/add-payer-task.json
+}
+
+# Until the runner has looked at the target for the first time: what was there before is not mailed.
+await_first_look() {
+    local waited
+    for waited in {1..300}; do
+        "$state/bin/p2p-runner" status --httpd "$httpd -f $state/httpd.conf" 2>"$state/status.log" >"$state/status.json" || true
+        jq -e '[.. | objects | select(has("searched")).searched | select(. != null)] | length > 0' "$state/status.json" >/dev/null 2>&1 && return
+        sleep 0.2
+    done
+    die_with "$state/status.log" 'the runner has not looked for Tasks at the target within a minute.'
+}
+
+# A member asks for a payer, and staff take it up: who is told.
+play_request() {
+    local task
+    say "A member asks for a payer that is not listed. The portal: POST $sandbox/target/fhir/Task, conf/add-payer-task.json filled in"
+    task=$(add_payer_task | send POST Task | jq -r '.id')
+    jq -c '[.identifier[0].value, .status, (.input[] | "\(.type.coding[0].code): \(.valueString)")]' <<<"$(target "Task/$task")" | sed 's/^/   /'
+    say 'Mail to two administrators and to the member'
+    show_mails 3
+    say "Staff take it up: PUT $sandbox/target/fhir/Task/$task, status accepted"
+    target "Task/$task" | jq '.status = "accepted"' | send PUT "Task/$task" | jq -c '{id, status}' | sed 's/^/   /'
+    show_mails 1
+}
+
 # What only an administrator sees; the portal may not.
 play_administrator() {
     say "As an administrator: GET /admin/oidc_servers/$1"
@@ -97,6 +138,7 @@ play_portal() {
     say 'As the portal: GET /api/oidc_servers'
     portal GET /api/oidc_servers | jq -c .
     server=$(find_server)
+    await_first_look
     say "POST /api/oidc_servers/$server/batch_job: the record of Evelyn McCullough, $(jq '.entry | length' "$state/member.json") resources"
     job=$(portal POST "/api/oidc_servers/$server/batch_job" "$state/order.json")
     jq -c . <<<"$job"
@@ -115,6 +157,9 @@ play_portal() {
     task=$(jq -r '.taskId' <<<"$job")
     say 'The Task of the exchange, in short'
     show_task "$task"
+    say 'The member is told by mail'
+    show_mails 1
+    play_request
     play_administrator "$server"
     say 'It stays up'
     cat <<TEXT
@@ -125,6 +170,8 @@ play_portal() {
        administration, for the user admin; the password is in $state/admin-password
    $api/health
        open to everybody
+   $api/admin/mail
+       what became of each mail; the mails themselves are in $state/mails, what they are made of in $state/mail-templates
    $sandbox/target/fhir/Task/$task
    $sandbox/target/fhir/Provenance?_count=20
    $sandbox/target/fhir/Observation?_count=20
