@@ -256,7 +256,10 @@ sub prepare {
     return $self;
 }
 
-sub start {
+sub start { my ($self) = @_; return $self->launch->await }
+
+# The same in two steps, so that several can be started at once.
+sub launch {
     my ($self) = @_;
     $self->give_database;
     $self->{pid} = fork // die "fork: $!\n";
@@ -267,6 +270,11 @@ sub start {
         open STDERR, '>&', \*STDOUT;
         exec @{ $self->{wrap} }, $self->command('-DFOREGROUND') or POSIX::_exit(70);
     }
+    return $self;
+}
+
+sub await {
+    my ($self) = @_;
     $self->wait_for(sub { $self->answers }) or die "httpd does not start: " . $self->log_text . $self->output;
     return $self;
 }
