@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # `./quickstart test`: installs what the tests need, then every stage of docs/testing.md; sourced by quickstart.
 
-TEST_PACKAGES=(libcmocka-dev clang valgrind shellcheck perl libjson-perl sqlite3 libaprutil1-dbd-pgsql iproute2 procps python3-aiosmtpd)
+TEST_PACKAGES=(libcmocka-dev clang valgrind shellcheck perl libjson-perl sqlite3 libaprutil1-dbd-pgsql iproute2 procps)
 # What a sanitizer can see.
-SANITIZED_FOLDERS=(t/unit t/fuzz t/sandbox t/store t/api t/auth t/exchange t/lifecycle/database.t t/lifecycle/kill.t t/hostile t/mail t/inject)
+SANITIZED_FOLDERS=(t/unit t/fuzz t/sandbox t/store t/api t/auth t/exchange t/lifecycle/database.t t/lifecycle/kill.t t/hostile t/mail t/notify t/inject)
 
 files_run=0
 files_failed=0

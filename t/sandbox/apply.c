@@ -79,12 +79,11 @@ void sandbox_op_read(sandbox_apply_t *apply, sandbox_op_t *op, sandbox_entry_t *
     if (op->verb == SANDBOX_VERB_PUT || op->verb == SANDBOX_VERB_POST) check_body(apply, op);
 }
 
-/* A server that chooses all ids takes uuids: no two are ever the same, whatever was reset in between. */
+/* No two are ever the same, whatever was reset in between: who has heard of one must not meet it again as another. */
 static const char *fresh_id(sandbox_apply_t *apply)
 {
     unsigned char r[16];
 
-    if (apply->payer->client_ids) return apr_psprintf(apply->pool, "s-%u", apply->store->next_id++);
     apr_generate_random_bytes(r, sizeof(r));
     return apr_psprintf(apply->pool, "%02x%02x%02x%02x-%02x%02x-4%x%02x-a%x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3],
                         r[4], r[5], r[6] & 15u, r[7], r[8] & 15u, r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
