@@ -17,7 +17,7 @@ use Test::More;
 # name => directives of the sandbox; age: deliveries alone do not tell all of it; more: directives of httpd.
 my @KINDS = (
     { name => 'hapi',    sandbox => ['SandboxDelivery put'] },
-    { name => 'medplum', sandbox => ['SandboxDelivery post', 'SandboxActivate -1', 'SandboxClientIds refuse'], more => { P2PResourceIds => 'conditional' } },
+    { name => 'medplum', sandbox => ['SandboxDelivery post', 'SandboxClientIds refuse'], more => { P2PResourceIds => 'conditional' } },
     { name => 'empty',   sandbox => ['SandboxDelivery empty'] },
     { name => 'bundle',  sandbox => ['SandboxDelivery bundle'] },
     { name => 'thrice',  sandbox => ['SandboxDelivery post thrice'] },

@@ -104,10 +104,10 @@ add_payer_task() {
 # Until the runner has looked at the target for the first time: what was there before is not mailed.
 await_first_look() {
     local waited
-    for waited in {1..300}; do
+    for waited in {1..120}; do
         "$state/bin/p2p-runner" status --httpd "$httpd -f $state/httpd.conf" 2>"$state/status.log" >"$state/status.json" || true
-        jq -e '[.. | objects | select(has("searched")).searched | select(. != null)] | length > 0' "$state/status.json" >/dev/null 2>&1 && return
-        sleep 0.2
+        jq -e '.tasks | .way == "subscription" and .lastSearch != null' "$state/status.json" >/dev/null 2>&1 && return
+        sleep 0.5
     done
     die_with "$state/status.log" 'the runner has not looked for Tasks at the target within a minute.'
 }

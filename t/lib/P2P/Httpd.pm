@@ -86,7 +86,7 @@ sub read_file {
 #   address => '198.18.0.2'             where it listens (127.0.0.1)
 #   wrap => ['nsenter', ...]            a command that runs httpd, and with it the runner
 #   environment => { NAME => 'value' }  more of it for httpd, and with it for the runner
-#   hook => 1                           P2PHookURL is its own /hooks/task, which asks for nothing but its secret
+#   hook => 1                           P2PHookURL is its own /hooks/task
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { address => '127.0.0.1', wrap => [], environment => {}, %opt, log_at => 0, expected => [] }, $class;

@@ -30,6 +30,7 @@ sub new {
         httpd => { hook => 1, %{ $self->{httpd} // {} } },
     );
     $self->{http} = HTTP::Tiny->new(timeout => 60, keep_alive => 0);
+    $self->{sandbox}->load($self->{name}, qq({"resourceType":"Organization","id":"target-payer","name":"Target Payer"}\n));    # the Task's owner
     return $self;
 }
 

@@ -97,7 +97,7 @@ sub fault {
 # What came so far, in order: from, to, message (bytes), headers, parts, tls, user, connection; see t/mail/smtpd.
 sub mails {
     my ($self) = @_;
-    return map { decode_json(P2P::Httpd::read_file($_)) } sort glob "$self->{dir}/mails/[0-9]*.json";
+    return map { $self->{read}{$_} //= decode_json(P2P::Httpd::read_file($_)) } sort glob "$self->{dir}/mails/[0-9]*.json";
 }
 
 # The same once there are so many, or after a time (30 s).
@@ -110,7 +110,7 @@ sub wait_for_mails {
 }
 
 # Forgets what came. Only while nothing is under way.
-sub forget { my ($self) = @_; unlink glob "$self->{dir}/mails/[0-9]*.json"; return }
+sub forget { my ($self) = @_; $self->{read} = {}; unlink glob "$self->{dir}/mails/[0-9]*.json"; return }
 
 # A header of a mail, decoded (the first of that name); as it was sent.
 sub header { my ($mail, $name) = @_; return (map { $_->[2] } grep { lc $_->[0] eq lc $name } @{ $mail->{headers} })[0] }
