@@ -111,9 +111,10 @@ void p2p_ask(apr_pool_t *p, const p2p_ask_t *ask, p2p_answer_fn fn, void *baton)
     asking->fn = fn;
     asking->baton = baton;
     asking->pool = p;
-    asking->fields = apr_array_make(p, 2, sizeof(const char *));
+    asking->fields = apr_array_make(p, 3, sizeof(const char *));
     APR_ARRAY_PUSH(asking->fields, const char *) = "Accept: application/fhir+json";
     if (ask->body) APR_ARRAY_PUSH(asking->fields, const char *) = "Content-Type: application/fhir+json";
+    if (ask->field) APR_ARRAY_PUSH(asking->fields, const char *) = ask->field;
     p2p_http_text(&asking->text, ask->body, ask->body_len);
     apr_pool_pre_cleanup_register(p, asking, cancel);
     attempt(asking);

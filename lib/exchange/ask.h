@@ -10,6 +10,7 @@ typedef struct p2p_ask_t {
     p2p_http_t *http;
     const p2p_clock_t *clock;
     const char *method, *url;
+    const char *field;             /* one more header field, "Name: value", or NULL */
     const char *body;              /* JSON, or NULL */
     apr_size_t body_len;
     const p2p_http_auth_t *auth;   /* or NULL: http has it already */

@@ -18,8 +18,8 @@ static p2p_task_event_t event_of(const p2p_exchange_t *x, apr_pool_t *p)
 
     return (p2p_task_event_t){
         .kind = P2P_EVENT_EXCHANGE, .subject = apr_psprintf(p, "job/%s/%" APR_INT64_T_FMT, job->uuid, job->attempt),
-        .status = x->error ? "failed" : "completed", .task_id = job->task_id,
-        .patient = text(x->order.target_patient), .email = "",
+        .status = x->error ? "failed" : "completed", .task_id = x->task ? p2p_job_task_id(x->task) : job->task_id,
+        .patient = text(x->order.target_patient), .email = x->task ? p2p_job_task_email(x->task) : "",
         .payer = x->server ? x->server->name : "", .member_name = "", .member_phone = "",
         .reason = x->error ? x->error->sentence : "", .job = job->id, .server = job->oidc_server_id};
 }

@@ -124,7 +124,7 @@ static void finish(void *baton)
     apr_interval_time_t again = 0;
 
     apr_pool_create(&p, x->pool);
-    error = x->prepare ? p2p_prepare_save_task(x->prepare, p) : NULL;
+    error = x->task ? p2p_job_task_save(x->task, p) : NULL;
     if (!error && x->rest)
         error = p2p_job_rest(x->context->db, p, &x->job, x->context->owner, x->rest, trouble_lasting(x));
     else if (!error) error = p2p_ending_note(x, p);
@@ -182,9 +182,10 @@ static void end(p2p_exchange_t *x)
     drop_stages(x);
     count_rejected(x);
     if (x->error && x->error->kind == P2P_E_LOST) over(x);
-    else if (x->prepare)
-        p2p_prepare_end_task(x->prepare, task_status(x), x->error ? x->error->sentence : NULL, &x->job.counts, finish, x);
-    else finish(x);
+    else if (x->task) {
+        p2p_prepare_end(x->prepare);
+        p2p_job_task_end(x->task, task_status(x), x->error ? x->error->sentence : NULL, &x->job.counts, finish, x);
+    } else finish(x);
 }
 
 /* Ends retrieval, and lets what is under way at the target come to its end. */
@@ -401,13 +402,17 @@ static void prepare(p2p_exchange_t *x)
         .context = x->context, .job = &x->job, .order = &x->order, .server = x->server, .log = &x->log,
         .source_trouble = &x->source_trouble, .target_trouble = &x->target_trouble,
         .member = on_member, .done = on_prepared, .baton = x};
+    p2p_job_task_settings_t task = {.context = x->context, .job = &x->job, .order = &x->order, .server = x->server, .log = &x->log,
+                                    .trouble = &x->target_trouble};
 
-    if (map.conditional_ids) set.ids = x->ids = p2p_ids_make(x->pool, &ids);
+    if (map.conditional_ids) set.ids = task.ids = x->ids = p2p_ids_make(x->pool, &ids);
     x->mapper = p2p_mapper_make(x->pool, &map);
     x->token = p2p_token_make(x->pool, x->context->http, x->context->db, x->context->spec->keyring, x->context->clock,
                               &x->log, x->server, x->job.grant_id, x->context->owner);
     if (*x->order.source_patient) p2p_token_set_member(x->token, x->order.source_patient);
+    x->task = p2p_job_task_make(x->pool, &task);
     set.token = x->token;
+    set.task = x->task;
     set.mapper = x->mapper;
     x->prepare = p2p_prepare_begin(x->pool, &set);
 }
@@ -464,6 +469,15 @@ void p2p_exchange_destroy(p2p_exchange_t *exchange)
     apr_pool_destroy(exchange->pool);
 }
 
+static void tell_progress(p2p_exchange_t *x)
+{
+    p2p_job_counts_t counts = x->land ? *p2p_land_counts(x->land) : x->job.counts;
+
+    if (x->land) counts.waiting = p2p_land_waiting(x->land);
+    if (x->land) counts.retrieved += counts.waiting;
+    p2p_job_task_tick(x->task, &counts);
+}
+
 void p2p_exchange_tick(p2p_exchange_t *exchange)
 {
     apr_pool_t *p;
@@ -474,12 +488,13 @@ void p2p_exchange_tick(p2p_exchange_t *exchange)
     apr_pool_create(&p, exchange->pool);
     error = p2p_job_progress(exchange->context->db, p, &exchange->job, exchange->context->owner,
                              exchange->land ? p2p_land_waiting(exchange->land) : 0, &stopping);
-    if (!error && exchange->prepare) error = p2p_prepare_save_task(exchange->prepare, p);
+    if (!error && exchange->task) error = p2p_job_task_save(exchange->task, p);
     if (error && error->kind != P2P_E_UNAVAILABLE) p2p_exchange_fail(exchange, error);
     if (!error && stopping && !exchange->stopping) {
         exchange->stopping = 1;
         p2p_exchange_kick(exchange);
     }
+    if (!error && exchange->task && !exchange->stopping) tell_progress(exchange);
     if (!error) look_whether_to_rest(exchange, waits_until(exchange));
     apr_pool_destroy(p);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The steps before and behind an exchange, one small request each. */
+/* The steps before an exchange, one small request each. */
 #include "exchange/prepare.h"
 
 #include <string.h>
@@ -18,19 +18,13 @@
 struct p2p_prepare_t {
     p2p_prepare_settings_t set;
     apr_pool_t *pool, *asking; /* asking dies first: what is asked is cancelled with it */
-    const char *organization, *task_id; /* at the target; task_id is NULL as long as the target has not told it */
+    const char *organization; /* at the target */
     const char *derived_organization;
-    const char *task_status, *task_reason; /* as it is written at this moment */
-    const p2p_job_counts_t *task_counts;
-    p2p_answer_fn task_fn;
-    int step, has_task, task_saved, requester_is_resource;
-    apr_time_t authored;
+    int step, requester_is_resource;
     p2p_http_auth_t source_auth;
     p2p_http_timer_t *token_timer;
     int token_attempts;
     const char *refused; /* the token that the source answered 401 to */
-    void (*ended)(void *baton);
-    void *ended_baton;
 };
 
 /* A step asks; its answer tells an error that ends the job, or NULL to go on. */
@@ -42,21 +36,13 @@ typedef struct step_t {
 static void next_step(p2p_prepare_t *prepare);
 static void on_answer(void *baton, int status, const char *body, apr_size_t len, const p2p_error_t *error);
 
-static apr_time_t now(const p2p_prepare_t *prepare)
-{
-    const p2p_clock_t *clock = prepare->set.context->clock;
-
-    return clock->now(clock->baton);
-}
-
-/* Whatever is asked of the target. At the end of the job a few attempts have to do. */
+/* Whatever is asked of the target. */
 static p2p_ask_t for_target(const p2p_prepare_t *prepare)
 {
     const p2p_exchange_context_t *context = prepare->set.context;
 
     return (p2p_ask_t){.http = context->target_http, .clock = context->clock, .connections = context->spec->target_connections,
-                       .turn = (apr_uint64_t)prepare->set.job->id,
-                       .trouble = prepare->ended ? NULL : prepare->set.target_trouble};
+                       .turn = (apr_uint64_t)prepare->set.job->id, .trouble = prepare->set.target_trouble};
 }
 
 static void ask_target(p2p_prepare_t *prepare, const char *method, const char *path, const char *body, apr_size_t len,
@@ -69,19 +55,6 @@ static void ask_target(p2p_prepare_t *prepare, const char *method, const char *p
     ask.body = body;
     ask.body_len = len;
     p2p_ask(prepare->asking, &ask, fn, prepare);
-}
-
-/* The same for a resource of our own, where the target assigns ids. */
-static void write_own(p2p_prepare_t *prepare, p2p_own_t *own, const char *value)
-{
-    const p2p_spec_t *spec = prepare->set.context->spec;
-
-    own->ask = for_target(prepare);
-    own->target = spec->target;
-    own->batch = spec->batch;
-    own->query = p2p_address_query(prepare->pool, P2P_URI_SYSTEM, value);
-    own->baton = prepare;
-    p2p_own_write(prepare->asking, own);
 }
 
 /* What a peer that does not do what is asked leads to. */
@@ -284,7 +257,9 @@ static void on_organization(void *baton, const char *id, int status, const char 
 
 static void write_own_organization(p2p_prepare_t *prepare)
 {
-    p2p_own_t own = {.type = "Organization", .print = print_organization, .fn = on_organization};
+    const p2p_spec_t *spec = prepare->set.context->spec;
+    p2p_own_t own = {.ask = for_target(prepare), .target = spec->target, .batch = spec->batch, .type = "Organization",
+                     .print = print_organization, .fn = on_organization, .baton = prepare};
     p2p_id_pair_t pair = {prepare->derived_organization, NULL, NULL}, *pairs[] = {&pair};
     p2p_error_t *error = p2p_ids_find(prepare->set.ids, prepare->pool, pairs, 1);
 
@@ -293,7 +268,8 @@ static void write_own_organization(p2p_prepare_t *prepare)
         return;
     }
     own.id = pair.target;
-    write_own(prepare, &own, prepare->set.server->id_namespace);
+    own.query = p2p_address_query(prepare->pool, P2P_URI_SYSTEM, prepare->set.server->id_namespace);
+    p2p_own_write(prepare->asking, &own);
 }
 
 static void ask_organization(p2p_prepare_t *prepare)
@@ -316,75 +292,37 @@ static p2p_error_t *answer_organization(p2p_prepare_t *prepare, int status, cons
     return trouble(prepare, "target-refuses", "writing the source payer's Organization to the target", status, body, len, error);
 }
 
-/* ---- 5. The Task ---- */
+/* ---- The Task ---- */
 
-static const char *print_task(void *baton, apr_pool_t *p, const char *id, apr_size_t *len)
+static void on_task_looked(void *baton)
 {
-    const p2p_prepare_t *prepare = baton;
-    p2p_task_t task = {
-        .id = id, .job_uuid = prepare->set.job->uuid, .status = prepare->task_status, .reason = prepare->task_reason,
-        .patient = prepare->set.order->target_patient, .owner = prepare->organization,
-        .requester = prepare->set.order->organization, .requester_is_resource = prepare->requester_is_resource,
-        .authored = prepare->authored, .modified = now(prepare), .counts = prepare->task_counts};
-
-    return p2p_task_print(p, &task, len);
+    next_step(baton);
 }
 
-static void on_own_task(void *baton, const char *id, int status, const char *body, apr_size_t len, const p2p_error_t *error)
+static void look_for_task(p2p_prepare_t *prepare)
+{
+    p2p_job_task_look(prepare->set.task, on_task_looked, prepare);
+}
+
+static void on_task_begun(void *baton, const p2p_error_t *error)
 {
     p2p_prepare_t *prepare = baton;
 
-    if (id && (!prepare->task_id || strcmp(id, prepare->task_id) != 0)) {
-        prepare->task_id = apr_pstrdup(prepare->pool, id);
-        prepare->task_saved = 0;
-    }
-    prepare->task_fn(prepare, id ? 200 : status == 200 || status == 201 ? 0 : status, body, len, error);
+    if (error) prepare->set.done(prepare->set.baton, error);
+    else next_step(prepare);
 }
 
-static void put_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
-                     p2p_answer_fn fn)
+static void begin_task(p2p_prepare_t *prepare)
 {
-    p2p_own_t own = {.type = "Task", .id = prepare->task_id, .create = 1, .print = print_task, .fn = on_own_task};
-    apr_size_t len;
-    const char *body;
-
-    prepare->task_status = status;
-    prepare->task_reason = reason;
-    prepare->task_counts = counts;
-    prepare->task_fn = fn;
-    if (prepare->set.ids) {
-        write_own(prepare, &own, apr_pstrcat(prepare->pool, "urn:uuid:", prepare->set.job->uuid, NULL));
-        return;
-    }
-    body = print_task(prepare, prepare->pool, prepare->task_id, &len);
-    ask_target(prepare, "PUT", apr_pstrcat(prepare->pool, "Task/", prepare->task_id, NULL), body, len, fn);
-}
-
-static void ask_task(p2p_prepare_t *prepare)
-{
-    put_task(prepare, "in-progress", NULL, NULL, on_answer);
-}
-
-/* A target that refuses Tasks does not stop an exchange. */
-static p2p_error_t *answer_task(p2p_prepare_t *prepare, int status, const char *body, apr_size_t len, const p2p_error_t *error)
-{
-    if (!error && (status == 200 || status == 201)) {
-        p2p_error_t *lost;
-
-        prepare->has_task = 1;
-        lost = p2p_prepare_save_task(prepare, prepare->pool);
-        return lost && lost->kind != P2P_E_UNAVAILABLE ? lost : NULL;
-    }
-    p2p_log_error(prepare->set.log, P2P_LOG_WARN, "It goes on without a Task",
-                  trouble(prepare, "target-refuses", "writing the Task to the target", status, body, len, error));
-    return NULL;
+    p2p_job_task_begin(prepare->set.task, prepare->organization, prepare->requester_is_resource, on_task_begun, prepare);
 }
 
 /* ---- The sequence ---- */
 
+/* The Task is there before anything is asked of the source, which may make the job wait, or fail. Those two steps have no answer of this kind. */
 static const step_t steps[] = {
-    {ask_patient, answer_patient}, {ask_metadata, answer_metadata}, {ask_requester, answer_requester},
-    {ask_organization, answer_organization}, {ask_task, answer_task}};
+    {ask_patient, answer_patient}, {ask_requester, answer_requester}, {ask_organization, answer_organization},
+    {look_for_task, NULL}, {begin_task, NULL}, {ask_metadata, answer_metadata}};
 
 static void next_step(p2p_prepare_t *prepare)
 {
@@ -410,12 +348,7 @@ p2p_prepare_t *p2p_prepare_begin(apr_pool_t *p, const p2p_prepare_settings_t *se
     prepare->pool = p;
     apr_pool_create(&prepare->asking, p);
     apr_pool_pre_cleanup_register(prepare->asking, prepare, cancel_token_timer);
-    prepare->authored = settings->job->create_time;
-    prepare->organization = p2p_id_derive(p, p2p_id_deriver_make(p, settings->server->id_namespace), "payer", "Organization");
-    prepare->derived_organization = prepare->organization;
-    if (!settings->ids) prepare->task_id = p2p_id_derive(p, p2p_id_deriver_make(p, settings->job->uuid), "Task", "job");
-    else if (*settings->job->task_id) prepare->task_id = apr_pstrdup(p, settings->job->task_id);
-    prepare->has_task = prepare->task_saved = *settings->job->task_id != '\0'; /* of an earlier attempt, or of another runner's */
+    prepare->organization = prepare->derived_organization = p2p_payer_id(p, settings->server);
     prepare->step = -1;
     next_step(prepare);
     return prepare;
@@ -426,35 +359,8 @@ const char *p2p_prepare_organization(const p2p_prepare_t *prepare)
     return prepare->organization;
 }
 
-/* ---- The end ---- */
-
-p2p_error_t *p2p_prepare_save_task(p2p_prepare_t *prepare, apr_pool_t *p)
-{
-    const p2p_exchange_context_t *context = prepare->set.context;
-
-    if (!prepare->has_task || prepare->task_saved) return NULL;
-    P2P_TRY(p2p_job_set_task(context->db, p, prepare->set.job, context->owner, prepare->task_id));
-    prepare->task_saved = 1;
-    return NULL;
-}
-
-static void on_task_ended(void *baton, int status, const char *body, apr_size_t len, const p2p_error_t *error)
-{
-    p2p_prepare_t *prepare = baton;
-
-    if (error || (status != 200 && status != 201))
-        p2p_log_error(prepare->set.log, P2P_LOG_WARN, "Its Task keeps its old status",
-                      trouble(prepare, "target-refuses", "writing the Task to the target", status, body, len, error));
-    prepare->ended(prepare->ended_baton);
-}
-
-void p2p_prepare_end_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
-                          void (*done)(void *baton), void *baton)
+void p2p_prepare_end(p2p_prepare_t *prepare)
 {
     p2p_token_cancel(prepare->set.token);
     apr_pool_clear(prepare->asking);
-    prepare->ended = done;
-    prepare->ended_baton = baton;
-    if (prepare->has_task) put_task(prepare, status, reason, counts, on_task_ended);
-    else done(baton);
 }

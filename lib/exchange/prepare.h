@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Before anything is retrieved: is the member at the target, is the source FHIR R4, and are Organization and Task at the target? And at
- * the end: what became of the Task. */
+/* Before anything is retrieved: is the member at the target, are Organization and Task there, and is the source FHIR R4? */
 #ifndef P2P_EXCHANGE_PREPARE_H
 #define P2P_EXCHANGE_PREPARE_H
 
 #include "exchange/exchange.h"
 #include "exchange/ids.h"
+#include "exchange/job_task.h"
 #include "exchange/map.h"
 #include "exchange/retry.h"
 #include "oidc/refresh.h"
@@ -19,6 +19,7 @@ typedef struct p2p_prepare_settings_t {
     const p2p_oidc_server_t *server;
     const p2p_log_t *log;
     p2p_token_t *token;
+    p2p_job_task_t *task;
     p2p_mapper_t *mapper; /* learns the source's bases, and the target Patient's identifier for MDM */
     p2p_ids_t *ids;       /* the target assigns ids; NULL: we do */
     p2p_trouble_t *source_trouble, *target_trouble;
@@ -35,13 +36,7 @@ p2p_prepare_t *p2p_prepare_begin(apr_pool_t *p, const p2p_prepare_settings_t *se
 /* The id at the target of the source payer's Organization. */
 const char *p2p_prepare_organization(const p2p_prepare_t *prepare);
 
-/* Notes the Task's id in the job, unless that is done; where the database was away it is to be called again. Errors: those of
- * p2p_job_set_task, made in p. */
-p2p_error_t *p2p_prepare_save_task(p2p_prepare_t *prepare, apr_pool_t *p);
-
-/* Ends the preparation where it is under way, and brings the Task to its last status; done is called when that is settled, however it
- * ended (at once where the target has no Task). counts may be NULL. */
-void p2p_prepare_end_task(p2p_prepare_t *prepare, const char *status, const char *reason, const p2p_job_counts_t *counts,
-                          void (*done)(void *baton), void *baton);
+/* Ends the preparation where it is under way; nobody is told. */
+void p2p_prepare_end(p2p_prepare_t *prepare);
 
 #endif

@@ -33,6 +33,7 @@ struct p2p_exchange_t {
     p2p_ids_t *ids;            /* NULL: we choose the ids */
     p2p_seen_t seen;
     p2p_prepare_t *prepare;
+    p2p_job_task_t *task;      /* NULL: the job has not been loaded */
     p2p_push_t *push;
     p2p_sequence_t *sequence;
     p2p_land_t *land;

@@ -35,6 +35,7 @@ typedef struct p2p_job_t {
     apr_time_t create_time, start_time, end_time, last_updated;
     apr_int64_t attempt;     /* from 1 */
     const char *task_id;     /* "" until the Task exists */
+    const char *task_fault;  /* why it does not, or is not as it should be: a sentence for everyone; "" */
     const char *error_code, *error_sentence; /* "" unless FAILED */
     const char *error_detail; /* sealed */
     const char *client;       /* who asked for it: r->user */

@@ -63,6 +63,7 @@ typedef struct p2p_http_request_t {
     int gzip;                          /* offer gzip and decode it */
     int connections;                   /* at most so many requests of one origin at once, further ones wait their turn */
     apr_uint64_t turn;                 /* whose request it is (a job's id; 0: nobody's): those who wait at an origin take turns */
+    int beside;                        /* no other request waits for it: it counts among those that say so, not among the others */
     int once;                          /* never sent a second time on its own: a connection of its own, not a kept one */
     void *baton;
     void (*begun)(void *baton);        /* or NULL: it waits no longer for others of its origin; told from the loop,

@@ -128,7 +128,7 @@ static p2p_error_t *loop_start(p2p_http_t *http, const p2p_http_request_t *reque
     uri.query = NULL;
     t->peer = p2p_uri_text(pool, &uri);
     t->peer = apr_pstrmemdup(pool, t->peer, strlen(t->peer) - 1);
-    t->origin = p2p_curl_origin(loop, t->peer);
+    t->origin = p2p_curl_origin(loop, request->beside ? apr_pstrcat(pool, t->peer, " beside", NULL) : t->peer);
     p2p_curl_turn_join(t);
     if (t->request.connections > t->origin->most) t->origin->most = t->request.connections;
     append(&t->origin->waiting, t);

@@ -26,7 +26,7 @@ static p2p_chore_t *from_row(apr_pool_t *p, const p2p_rows_t *rows)
 
     job->id = p2p_rows_int(rows, 0, 0);
     job->version = p2p_rows_int(rows, 0, 1);
-    job->uuid = job->target = job->task_id = job->error_detail = "";
+    job->uuid = job->target = job->task_id = job->task_fault = job->error_detail = "";
     job->kind = cell[2];
     job->oidc_server_id = p2p_rows_int(rows, 0, 3);
     job->client = cell[4];

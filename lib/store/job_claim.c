@@ -27,8 +27,8 @@ static p2p_error_t *stop_orphan(p2p_db_t *db, apr_pool_t *p, void *baton)
     return p2p_db_exec(db, p, P2P_SQL_GRANT_ERASE, NULL, orphan->job.grant_id);
 }
 
-/* Jobs that have begun and that nobody works on, in the order in which they are taken: those to be stopped that have a Task at the
- * target, those whose runner died, those that were given back and are due. */
+/* Exchanges that have begun and that nobody works on, in the order in which they are taken: those to be stopped, those whose runner died,
+ * those that were given back and are due. */
 typedef enum { STOPPING, DIED, DUE, KINDS } kind_t;
 static const p2p_sql_t takes[KINDS] = {P2P_SQL_JOB_TAKE_STOPPING, P2P_SQL_JOB_TAKE_OVER, P2P_SQL_JOB_WAKE};
 
@@ -44,9 +44,9 @@ static p2p_error_t *see_to_orphans(p2p_db_t *db, apr_pool_t *p, const char *targ
         orphan.job.id = p2p_rows_int(&rows, i, 0);
         orphan.job.grant_id = p2p_rows_int(&rows, i, 1);
         orphan.job.epoch = p2p_rows_int(&rows, i, 3);
-        /* One that has a Task at the target is taken over to say there that it is stopped. */
+        /* An exchange is taken over to say in its Task at the target that it is stopped. */
         if (p2p_job_status_parse(rows.cell[i][4]) == P2P_JOB_STARTED) waiting[*orphan.owner ? DIED : DUE] = 1;
-        else if (*rows.cell[i][5]) waiting[STOPPING] = 1;
+        else if (!strcmp(rows.cell[i][5], P2P_KIND_EXCHANGE)) waiting[STOPPING] = 1;
         else P2P_TRY(p2p_db_transaction(db, p, stop_orphan, &orphan));
     }
     return NULL;

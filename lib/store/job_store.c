@@ -38,6 +38,7 @@ p2p_job_t *p2p_job_from_row(apr_pool_t *p, const p2p_rows_t *rows, int row)
     job->counts.rejected = p2p_rows_int(rows, row, 23);
     job->counts.bytes = p2p_rows_int(rows, row, 25);
     job->epoch = p2p_rows_int(rows, row, 26);
+    job->task_fault = cell[27];
     return job;
 }
 
@@ -124,11 +125,11 @@ p2p_error_t *p2p_job_progress(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job,
 }
 
 p2p_error_t *p2p_job_set_task(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,
-                              const char *task_id)
+                              const char *task_id, const char *fault)
 {
     int changed;
 
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_SET_TASK, &changed, task_id, job->id, owner, job->epoch));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_SET_TASK, &changed, task_id, fault, job->id, owner, job->epoch));
     return changed ? NULL : p2p_job_lost(p);
 }
 

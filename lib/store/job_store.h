@@ -61,7 +61,8 @@ p2p_error_t *p2p_job_list(p2p_db_t *db, apr_pool_t *p, const p2p_viewer_t *viewe
 /* What administrators are told of a FAILED job's error: its detail, opened; "" where there is none. */
 p2p_error_t *p2p_job_error_detail(apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job, const char **detail);
 
-/* Stops a job: STOPPED at once where no runner has it, else STOPPING until its runner, or whoever takes it over, has ended it. One that
+/* Stops a job: STOPPED at once where no runner has it and the target no Task of it, else STOPPING until its runner, or whoever takes it over,
+ * has ended it. One that
  * is STOPPING or STOPPED stays as it is. With exact it has to be at job->version still. *job is what became of it. Errors: P2P_E_CONFLICT
  * "job-ended" (COMPLETED, FAILED, ABANDONED) or "changed" (exact). */
 p2p_error_t *p2p_job_stop(p2p_db_t *db, apr_pool_t *p, int exact, p2p_job_t **job);
@@ -103,8 +104,8 @@ p2p_error_t *p2p_job_tidy_turn(p2p_db_t *db, apr_pool_t *p, const char *target, 
 p2p_error_t *p2p_job_get(p2p_db_t *db, apr_pool_t *p, apr_int64_t server_id, apr_int64_t id, p2p_job_t **job);
 
 /* Takes the next exchange for this target: one that is queued (of the source payer with the fewest running the
- * oldest), or one whose owner's lease ran out. *job is NULL where there is none. A job in STOPPING whose
- * owner is gone becomes STOPPED here, whatever its kind. Chores are claimed with p2p_chore_claim. */
+ * oldest), or one whose owner's lease ran out. *job is NULL where there is none. One in STOPPING whose owner is gone is taken to be
+ * ended; a chore in STOPPING becomes STOPPED here. Chores are claimed with p2p_chore_claim. */
 p2p_error_t *p2p_job_claim(p2p_db_t *db, apr_pool_t *p, const char *target, const char *owner,
                            p2p_job_t **job);
 
@@ -143,9 +144,9 @@ p2p_error_t *p2p_job_progress(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job,
                               apr_int64_t waiting,
                               int *stopping);
 
-/* The id of the job's Task at the target. */
+/* The id of the job's Task at the target, "" for none, and why that is not as it should be (a sentence for everyone), "" where it is. */
 p2p_error_t *p2p_job_set_task(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,
-                              const char *task_id);
+                              const char *task_id, const char *fault);
 
 /* How a job ends. */
 typedef struct p2p_job_ending_t {

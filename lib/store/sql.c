@@ -11,7 +11,7 @@
 #define JOB_COLUMNS                                                                                   \
     "id, version, uuid, kind, target, oidc_server_id, grant_id, status, create_time, start_time, "    \
     "end_time, last_updated, attempt, task_id, error_code, error_sentence, error_detail, client, "    \
-    "parts, retrieved, written, duplicate, skipped, rejected, waiting, bytes, lease_epoch"
+    "parts, retrieved, written, duplicate, skipped, rejected, waiting, bytes, lease_epoch, task_fault"
 
 #define PART_COLUMNS                                                                              \
     "request, number, url, next_url, landed, received, mapped, landed_at, retrieved, written, "   \
@@ -27,7 +27,7 @@
 #define JOBS_LISTED(server, client, status, patient)                                                  \
     "SELECT " JOB_COLUMNS " FROM p2p_job WHERE " server("oidc_server_id") " AND " client("client")    \
     " AND " status("status") " AND " patient("patient_hash") " AND " ANY_TEXT("kind")                 \
-    " AND id < %lld ORDER BY id DESC LIMIT %lld", "iissssssssii", 27
+    " AND id < %lld ORDER BY id DESC LIMIT %lld", "iissssssssii", 28
 
 #define AUDIT_COLUMNS "id, time, client, role, address, action, object, status, code"
 
@@ -48,8 +48,9 @@
 /* Its time has come. The database's clock moves while a statement runs: only a subquery's is looked for in an index. */
 #define DUE "j.not_before <= (SELECT {now})"
 
-/* A job j that is stopped by a statement: there is no runner to stop, and no Task under way at the target. */
-#define STOPS_AT_ONCE "j.status = 'STARTING' OR (j.task_id = '' AND " NOBODYS ")"
+/* A job j that is stopped by a statement: it has no Task at the target, and no runner that may have made one without being able to note it. One that
+ * rests was given back by a runner that knew. */
+#define STOPS_AT_ONCE "j.task_id = '' AND (j.status = 'STARTING' OR (j.lease_owner = '' AND j.not_before > 0))"
 
 /* Exchanges; all else is a chore, of kinds of which this program knows some. Others are left to programs that know them. p2p_job_chore, the
  * index, says the same of those under way. */
@@ -62,7 +63,7 @@
     "end_time, last_updated, attempt, error_code, error_sentence, lease_epoch"
 
 /* What is looked at of a job that nobody works on. */
-#define ORPHAN "id, grant_id, lease_owner, lease_epoch, status, task_id"
+#define ORPHAN "id, grant_id, lease_owner, lease_epoch, status, kind"
 
 /* What every write of a running job repeats. */
 #define FENCE "id = %lld AND lease_owner = %s AND lease_epoch = %lld AND status IN ('STARTED', 'STOPPING')"
@@ -202,11 +203,11 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "AND (k.parts > 0 OR k.written > 0 OR k.status NOT IN ('FAILED', 'STOPPED')))", "ii", 0},
 
     [P2P_SQL_JOB_GET] = {"p2p_job_get",
-        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE id = %lld AND " ANY_NUMBER("oidc_server_id"), "iii", 27},
+        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE id = %lld AND " ANY_NUMBER("oidc_server_id"), "iii", 28},
     [P2P_SQL_JOB_ACTIVE] = {"p2p_job_active",
         "SELECT " JOB_COLUMNS " FROM p2p_job WHERE target = %s AND oidc_server_id = %lld AND source_hash = "
         "%s AND "
-        ACTIVE " AND source_hash <> ''", "sis", 27},
+        ACTIVE " AND source_hash <> ''", "sis", 28},
     [P2P_SQL_JOB_INSERT] = {"p2p_job_insert",
         "INSERT INTO p2p_job (id, uuid, kind, target, oidc_server_id, grant_id, client, source_hash, "
         "source_patient, "
@@ -233,19 +234,19 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "UPDATE p2p_job SET status = 'STARTED', " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {queued} WHERE "
         "j.target = %s "
         "AND j.status = 'STARTING' AND j.oidc_server_id = %lld AND " KNOWN " ORDER BY j.id LIMIT 1 {skip_locked}) "
-        "RETURNING " JOB_COLUMNS, "ssi", 27},
+        "RETURNING " JOB_COLUMNS, "ssi", 28},
     [P2P_SQL_JOB_TAKE_STOPPING] = {"p2p_job_take_stopping",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {queued} WHERE j.target = %s AND j.status = 'STOPPING' "
-        "AND j.task_id <> '' AND " KNOWN " AND " NOBODYS " ORDER BY j.id LIMIT 1 {skip_locked}) RETURNING " JOB_COLUMNS, "ss", 27},
+        "AND " KNOWN " AND " NOBODYS " ORDER BY j.id LIMIT 1 {skip_locked}) RETURNING " JOB_COLUMNS, "ss", 28},
     [P2P_SQL_JOB_TAKE_OVER] = {"p2p_job_take_over",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {running} WHERE j.target = %s AND " OWNED
         " AND " HAS_BEGUN " AND " KNOWN " AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 {skip_locked}) "
-        "RETURNING " JOB_COLUMNS, "ss", 27},
+        "RETURNING " JOB_COLUMNS, "ss", 28},
     /* One that has begun, was given back, and whose time has come: the one that has been due for longest. */
     [P2P_SQL_JOB_WAKE] = {"p2p_job_wake",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {resting} WHERE j.target = %s AND j.status = 'STARTED' "
         "AND j.lease_owner = '' AND " DUE " AND " KNOWN " ORDER BY j.not_before LIMIT 1 {skip_locked}) "
-        "RETURNING " JOB_COLUMNS, "ss", 27},
+        "RETURNING " JOB_COLUMNS, "ss", 28},
     /* Those that are to be stopped, those whose runner died, and one of those that rest and are due. */
     [P2P_SQL_JOB_ORPHANS] = {"p2p_job_orphans",
         "SELECT " ORPHAN " FROM (SELECT " ORPHAN " FROM p2p_job j {queued} WHERE j.target = %s AND j.status = 'STOPPING' "
@@ -266,7 +267,7 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
     [P2P_SQL_JOB_PROGRESS] = {"p2p_job_progress",
         "UPDATE p2p_job SET waiting = %lld, " TOUCH " WHERE " FENCE " RETURNING status", "iisi", 1},
     [P2P_SQL_JOB_SET_TASK] = {"p2p_job_set_task",
-        "UPDATE p2p_job SET task_id = %s, " TOUCH " WHERE " FENCE, "sisi", 0},
+        "UPDATE p2p_job SET task_id = %s, task_fault = %s, " TOUCH " WHERE " FENCE, "ssisi", 0},
     [P2P_SQL_JOB_SET_PATIENT] = {"p2p_job_set_patient",
         "UPDATE p2p_job SET source_hash = %s, source_patient = %s, " TOUCH " WHERE " FENCE, "ssisi", 0},
     [P2P_SQL_JOB_FINISH] = {"p2p_job_finish",

@@ -70,8 +70,22 @@ static void stopped_while_it_rests(void **state)
 {
     (void)state;
     expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), apr_time_from_sec(20)));
-    run_sql("UPDATE p2p_job SET status = 'STOPPING'");
+    expect_ok(p2p_job_stop(db, pool, 0, &job));
+    assert_int_equal(job->status, P2P_JOB_STOPPED);
     assert_null(claim("B"));
+    assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_job WHERE status = 'STOPPED' AND not_before = 0"), 1);
+}
+
+/* Its Task at the target is told first. */
+static void stopped_with_a_task_while_it_rests(void **state)
+{
+    (void)state;
+    expect_ok(p2p_job_set_task(db, pool, job, "A", "task-7", ""));
+    expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), apr_time_from_sec(20)));
+    expect_ok(p2p_job_stop(db, pool, 0, &job));
+    assert_int_equal(job->status, P2P_JOB_STOPPING);
+    job = claim("B");
+    expect_ok(p2p_job_finish(db, pool, ring, job, "B", &(p2p_job_ending_t){.status = P2P_JOB_STOPPED}));
     assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_job WHERE status = 'STOPPED' AND not_before = 0 AND trouble_since = 0"), 1);
 }
 
@@ -112,7 +126,7 @@ static void trouble_is_remembered(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {REST_TEST(rests_until_its_time), REST_TEST(stopped_while_it_rests), REST_TEST(others_go_on_meanwhile),
+    const struct CMUnitTest tests[] = {REST_TEST(rests_until_its_time), REST_TEST(stopped_while_it_rests), REST_TEST(stopped_with_a_task_while_it_rests), REST_TEST(others_go_on_meanwhile),
                                        REST_TEST(trouble_is_remembered)};
 
     return run_group("job_rest", tests, sizeof tests / sizeof *tests);

@@ -215,7 +215,7 @@ static void taken_over(void **state)
     before = reload(job);
     expect_error(note(old, "A", part(0, 1), NULL, NULL), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_progress(db, pool, old, "A", 5, &stopping), P2P_E_LOST, "lease-lost");
-    expect_error(p2p_job_set_task(db, pool, old, "A", "t"), P2P_E_LOST, "lease-lost");
+    expect_error(p2p_job_set_task(db, pool, old, "A", "t", ""), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_finish(db, pool, ring, old, "A", &(p2p_job_ending_t){.status = P2P_JOB_COMPLETED}), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_release(db, pool, old, "A"), P2P_E_LOST, "lease-lost");
     after = reload(job);
@@ -284,7 +284,10 @@ static void stopping(void **state)
     assert_int_equal(reload(job)->status, P2P_JOB_STOPPING);
     expect_error(try_enqueue(server, "src-1", "tgt-1", "r1", &other), P2P_E_CONFLICT, "already-running");
     expire("A");
+    job = claim("B"); /* to say so in the Task that A may have made */
+    assert_int_equal(job->status, P2P_JOB_STOPPING);
     assert_null(claim("B"));
+    finish(job, "B", P2P_JOB_STOPPED);
     job = reload(job);
     assert_int_equal(job->status, P2P_JOB_STOPPED);
     assert_true(job->end_time > 0);
@@ -383,9 +386,10 @@ static void failed_job(void **state)
     (void)state;
     enqueue("src-1", "tgt-1", "r1");
     job = claim("A");
-    expect_ok(p2p_job_set_task(db, pool, job, "A", "task-7"));
+    expect_ok(p2p_job_set_task(db, pool, job, "A", "task-7", "No Tasks here."));
     finish(job, "A", P2P_JOB_FAILED);
     job = reload(job);
+    assert_string_equal(job->task_fault, "No Tasks here.");
     assert_int_equal(job->status, P2P_JOB_FAILED);
     assert_string_equal(job->error_code, "target-refused");
     assert_string_equal(job->task_id, "task-7");

@@ -152,7 +152,7 @@ static void on_told(void *baton, int status, const char *body, apr_size_t len, c
 
 static told_t ask(const char *body, p2p_trouble_t *shared)
 {
-    p2p_ask_t asked = {&net.http, &clock_, body ? "PUT" : "GET", "https://h/fhir/x", body, body ? strlen(body) : 0, NULL, 1, 0, shared};
+    p2p_ask_t asked = {&net.http, &clock_, body ? "PUT" : "GET", "https://h/fhir/x", NULL, body, body ? strlen(body) : 0, NULL, 1, 0, shared};
     told_t told = {0};
 
     p2p_ask(pool, &asked, on_told, &told);
