@@ -163,6 +163,16 @@ static json_object *accounting_json(const report_t *report)
     return doc;
 }
 
+/* Its Task at the target, and why that is not as it should be. */
+static json_object *task_json(const p2p_job_t *job)
+{
+    json_object *doc = json_object_new_object();
+
+    p2p_json_add_str(doc, "id", *job->task_id ? job->task_id : NULL);
+    p2p_json_add_str(doc, "fault", *job->task_fault ? job->task_fault : NULL);
+    return doc;
+}
+
 /* ---- Pages ---- */
 
 static const char *scope_of(request_rec *r, const report_t *report)
@@ -216,6 +226,7 @@ static json_object *report_json(request_rec *r, const report_t *report)
     p2p_json_add_str(doc, "batchStatus", p2p_job_status_name(report->job->status));
     p2p_json_add_int(doc, "attempt", report->job->attempt);
     json_object_object_add(doc, "accounting", accounting_json(report));
+    json_object_object_add(doc, "task", task_json(report->job));
     p2p_json_add_str(doc, "next", next_of(r, report));
     json_object_object_add(doc, "requests", requests_json(r->pool, report));
     json_object_object_add(doc, "parts", parts_json(r->pool, report));

@@ -82,6 +82,7 @@ sub test_sequence {
     is_deeply([@{ $report->{json} }{qw(batchJobId batchStatus attempt next)}], [1, 'STARTING', 1, undef], '... is there');
     is_deeply($report->{json}{requests}, [{ request => 0, kind => 'pages', url => 'https://a.example/fhir/Patient/{id}/$everything' }], '... with its requests');
     is_deeply($report->{json}{accounting}, { retrieved => 0, written => 0, duplicate => 0, skipped => 0, rejected => 0, waiting => 0, balanced => JSON::PP::true }, '... and accounts');
+    is_deeply($report->{json}{task}, { id => undef, fault => undef }, '... and no Task yet');
     problem($api->get("/api/oidc_servers/1/batch_job/1/report?$_"), 400, 'bad-page', "page $_") for 'page=0', 'page=x', 'page=-1_', 'page=', 'page=0.0_' . 'a' x 600;
     problem($api->get("/api/oidc_servers/1/batch_job/1/report?$_"), 400, 'bad-query', "query $_") for 'x=1', 'page=1&page=2', 'page=%zz', 'page=%00';
     problem($api->get('/api/oidc_servers/2/batch_job/1'), 404, 'no-such-job', 'a job of another definition');
@@ -159,6 +160,9 @@ sub test_report {
     is_deeply([scalar @{ $page->{parts} }, scalar @{ $page->{resources} }], [100, 100], 'a full page of the report');
     like($page->{next}, qr{^\Q$path\E/report\?page=.}, '... and where the next one is');
     is_deeply([@{ $page->{accounting} }{qw(retrieved written duplicate skipped rejected waiting balanced)}], [1250, 250, 250, 250, 500, 0, JSON::PP::true], '... the sums of all parts');
+    run_sql($db, "UPDATE p2p_job SET task_id = 't-1', task_fault = 'It said no.' WHERE id = $id");
+    is_deeply($api->get("$path/report")->{json}{task}, { id => 't-1', fault => 'It said no.' }, '... its Task, and what is amiss with it');
+    run_sql($db, "UPDATE p2p_job SET task_id = '', task_fault = '' WHERE id = $id");
     my $part = $page->{parts}[3];
     is_deeply([@$part{qw(request part retrieved written duplicate skipped rejected bytes)}], [0, 3, 5, 1, 1, 1, 2, 99], '... a part with its counts');
     is_deeply([@$part{qw(receivedTime mappedTime landedTime)}], [map { "2023-11-14T22:13:$_" } '20.123Z', '21.000Z', '22.000Z'], '... and its times');
@@ -252,7 +256,7 @@ sub test_stop {
     problem($api->post("$path/restart"), 409, 'job-active', 'a job that runs is not begun again');
     run_sql($db, "UPDATE p2p_job SET status = 'STARTED' WHERE id = $id");
     run_sql($db, "DELETE FROM p2p_runner");
-    is($api->request('DELETE', $path)->{json}{batchStatus}, 'STOPPED', 'a job whose runner is dead is stopped at once');
+    is($api->request('DELETE', $path)->{json}{batchStatus}, 'STOPPING', 'a job whose runner is dead is left to another, which tells its Task');
     run_sql($db, "UPDATE p2p_job SET status = 'COMPLETED' WHERE id = $id");
     problem($api->request('DELETE', $path), 409, 'job-ended', 'a job that has ended');
     problem($api->request('DELETE', '/api/oidc_servers/1/batch_job/7777'), 404, 'no-such-job', 'a job that is not there');
