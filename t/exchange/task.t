@@ -26,7 +26,6 @@ sub fresh {
     $sandbox->reset('plain');
     $sandbox->load('plain', $member);
     $sandbox->faults($_, []) for qw(plain target);
-    $sandbox->set('plain', delay => 0);
     return;
 }
 
@@ -151,11 +150,11 @@ sub test_no_source {
 
 # ---- One Task, whoever works on the job ----
 
-# Begins a slow exchange and returns its path when something has landed.
-sub slow {
-    my ($x, $delay) = @_;
+# Begins an exchange that goes no further than its third page until the source has no faults any more; returns its path when something has landed.
+sub begin {
+    my ($x) = @_;
     fresh($x);
-    $sandbox->set('plain', delay => $delay // 300);
+    $sandbox->faults('plain', { do => 'status', match => $PAGES, status => 503, retryAfter => 1, nth => 3, count => 0 });
     my $path = $x->order('plain', $PATIENT, 'member')->{path};
     eventually('a part lands', sub { ($x->job($path)->{progress}{parts} // 0) > 0 });
     return $path;
@@ -163,12 +162,12 @@ sub slow {
 
 sub test_one_task {
     my ($x, $db, $name) = @_;
-    $x->{httpd}->expect_log(qr/p2p-runner 0 ended/);
-    my $path = slow($x);
+    my $path = begin($x);
     my $first = $x->job($path)->{taskId};
     add_payer($x, 'asked', 'requested', 'member', 'plain');
-    my $killed = $x->runner_pid;
-    kill KILL => $killed;
+    kill KILL => $x->runner_pid;
+    $sandbox->faults('plain', []);
+    restart_httpd($x, sub { run_sql($db, 'UPDATE p2p_runner SET lease_until = 1') });    # without waiting for it
     my $job = $x->wait($path);
     is($job->{batchStatus}, 'COMPLETED', "$name: the runner is killed, COMPLETED");
     is($job->{taskId}, $first, '... by another one, with the same Task');
@@ -177,21 +176,33 @@ sub test_one_task {
     return;
 }
 
+sub restart_httpd {
+    my ($x, $meanwhile) = @_;
+    $x->{httpd}->stop;
+    $meanwhile->();
+    $x->{httpd}->start;
+    $x->{api} = P2P::Api->new($x->{httpd}->url);
+    return;
+}
+
+sub not_noted {
+    my ($x, $db, $id, $name) = @_;
+    ok_task($x, { taskId => run_sql($db, "SELECT task_id FROM p2p_job WHERE id = $id") }, 'in-progress', "$name, nobody works on it");
+    run_sql($db, "UPDATE p2p_job SET status = 'STOPPING', task_id = '' WHERE id = $id");
+    return;
+}
+
 # The target has the Task, the runner has died before it could note that; then the job is stopped. And begun again.
 sub test_not_noted {
     my ($x, $db, $name) = @_;
-    my $path = slow($x);
+    my $path = begin($x);
     my ($id) = $path =~ m{(\d+)$};
-    $x->{httpd}->stop;
-    is(ok_task($x, { taskId => run_sql($db, "SELECT task_id FROM p2p_job WHERE id = $id") }, 'in-progress', "$name, nobody works on it")->{status}, 'in-progress', '... as it was');
-    run_sql($db, "UPDATE p2p_job SET status = 'STOPPING', task_id = '' WHERE id = $id");
-    $x->{httpd}->start;
-    $x->{api} = P2P::Api->new($x->{httpd}->url);
+    restart_httpd($x, sub { not_noted($x, $db, $id, $name) });
     my $job = $x->wait($path);
     is($job->{batchStatus}, 'STOPPED', "$name: stopped when nobody worked on it");
     ok_task($x, $job, 'on-hold', "$name, stopped");
     is(events($db, $path), '', '... a stop is no event');
-    $sandbox->set('plain', delay => 0);
+    $sandbox->faults('plain', []);
     is($x->{api}->post("$path/restart")->{status}, 202, '... begun again');
     $job = $x->wait($path);
     ok_task($x, $job, 'completed', "$name, begun again");
@@ -214,10 +225,10 @@ sub test_answer_lost {
 
 sub test_progress {
     my ($x) = @_;
-    my $path = slow($x, 2000);
+    my $path = begin($x);
     my $text = eventually('progress', sub { (tasks($x))[0]{doc}{businessStatus}{text} });
     like($text, qr/^\d+ parts; \d+ resources retrieved, \d+ written, \d+ duplicate, \d+ skipped, \d+ rejected, \d+ waiting$/, 'the Task tells how far it has come');
-    $sandbox->set('plain', delay => 0);
+    $sandbox->faults('plain', []);
     my $job = $x->wait($path);
     my $task = ok_task($x, $job, 'completed', 'it has come to its end');
     is($task->{businessStatus}, undef, '... which says no more');
@@ -228,11 +239,11 @@ sub expect_logs { my ($x) = @_; $x->{httpd}->expect_log(qr/It goes on without a 
 
 each_database(task => sub {
     my ($db) = @_;
-    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => ['plain'], directives => { P2PSourceConnections => 1 });
+    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => ['plain'], directives => { P2PRetryFor => 3600, P2PSourceConnections => 1 });
     expect_logs($x);
+    test_nobody($x, $db);
     test_based_on($x, $db);
     test_task_refused($x, $db);
-    test_nobody($x, $db);
     test_no_source($x);
     test_not_noted($x, $db, 'our ids');
     test_one_task($x, $db, 'our ids');
@@ -243,7 +254,7 @@ each_database(task => sub {
 subtest 'ids of the target' => sub {
     my $db = P2P::Databases::sqlite();
     $sandbox->set('target', clientIds => 0);
-    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => ['plain'], directives => { P2PSourceConnections => 1, P2PResourceIds => 'conditional' });
+    my $x = P2P::Exchange->new(db => $db, sandbox => $sandbox, sources => ['plain'], directives => { P2PRetryFor => 3600, P2PSourceConnections => 1, P2PResourceIds => 'conditional' });
     expect_logs($x);
     test_not_noted($x, $db, 'ids of the target');
     test_one_task($x, $db, 'ids of the target');

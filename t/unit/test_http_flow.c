@@ -266,6 +266,30 @@ static void test_overtaking(void **state)
     assert_int_equal(calls[3].got, 5);
 }
 
+/* What goes beside the others waits for none of them, and none of them for it; of its own kind it does. */
+static void test_beside(void **state)
+{
+    static const struct { const char *path; int beside; } asked[] = {{"stall/5", 1}, {"whole/5", 1}, {"whole/5", 0}, {"stall/5", 0}, {"whole/5", 0}};
+    call_t calls[5];
+    fixture_t *f = *state;
+
+    for (int i = 0; i < 5; i++) {
+        p2p_http_request_t r;
+        calls[i] = (call_t){.f = f};
+        r = request_for(&calls[i], "GET", asked[i].path);
+        r.connections = 1;
+        r.beside = asked[i].beside;
+        r.begun = on_begun;
+        assert_null(p2p_http_start(f->http, &r, &calls[i].transfer));
+    }
+    run(f, &calls[2], 1);
+    assert_null(f->http->poll(f->http, -1, 0, NULL));
+    assert_int_equal(calls[0].begun, 1);
+    assert_int_equal(calls[1].begun, 0);
+    assert_int_equal(calls[3].begun, 1);
+    assert_int_equal(calls[4].begun, 0);
+}
+
 /* Owners take turns. Names of the calls in the order in which they were over, where one runs at a time. */
 typedef struct queue_t {
     fixture_t *f;
@@ -437,7 +461,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
         TEST(test_pause), TEST(test_bomb), TEST(test_odd_gzip), TEST(test_pause_is_no_stall), TEST(test_stop), TEST(test_cancel),
-        TEST(test_connections), TEST(test_overtaking), TEST(test_turns),
+        TEST(test_connections), TEST(test_overtaking), TEST(test_beside), TEST(test_turns),
         TEST(test_turns_of_many), TEST(test_turns_by_connections), TEST(test_dribble), TEST(test_dribbling_upload),
         TEST(test_thinking_is_no_dribble), TEST(test_upload), TEST(test_upload_again), TEST(test_end),
     };
