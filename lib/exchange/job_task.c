@@ -126,6 +126,7 @@ static void on_based_on(void *baton, int status, const char *body, apr_size_t le
 
     if (!error && status == 200 && p2p_add_payer_read(task->pool, body, len, task->set.context->spec->target, &asked)) asked = NULL;
     if (asked && !strcmp(asked->patient, task->set.order->target_patient)) task->email = asked->email;
+    if (!error && (status == 404 || status == 410)) task->based_on = NULL;
     task->looked(task->baton);
 }
 
@@ -187,12 +188,24 @@ static void set_fault(p2p_job_task_t *task, int status, const char *body, apr_si
     task->fault = fault->sentence;
 }
 
+static void write_it(p2p_job_task_t *task, const char *status, const char *reason, const p2p_job_counts_t *counts);
+
+/* The target may take the Task without the link, such as where the other one is gone. */
+static int unlinked(p2p_job_task_t *task, int status, const p2p_error_t *error)
+{
+    if (error || !task->based_on || status < 400 || status >= 500 || status == 401 || status == 403) return 0;
+    task->based_on = NULL;
+    write_it(task, task->status, task->reason, task->counts);
+    return 1;
+}
+
 static void on_written(void *baton, const char *id, int status, const char *body, apr_size_t len, const p2p_error_t *error)
 {
     p2p_job_task_t *task = baton;
     const p2p_clock_t *clock = task->set.context->clock;
     p2p_error_t *lost;
 
+    if (!id && unlinked(task, status, error)) return;
     if (id) {
         task->id = apr_pstrdup(task->pool, id);
         task->is_there = 1;

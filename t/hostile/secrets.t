@@ -100,6 +100,7 @@ my %CASES = (
     'patient-404'   => { patient => refuses(404) },
     'patient-500'   => { patient => refuses(500) },
     'task-422'      => { task => refuses(422), status => 'COMPLETED' },
+    'search-500'    => { search => refuses(500), status => 'COMPLETED' },
     waits           => { page => \&waits, endless => 1 },
 );
 
@@ -126,8 +127,9 @@ sub answer_as_target {
         return $case->{transaction}->($r) if $case->{transaction} && $r->{body} =~ /"Observation"/;
         return $r->reply(200, '{"resourceType":"Bundle","entry":[' . join(',', map { '{"response":{"status":"201","location":"X/y/_history/1"}}' } @{ decode_json($r->{body})->{entry} }) . ']}');
     }
-    my ($kind) = $r->{path} =~ m{/([A-Z][a-z]+)/};
-    return $case->{ lc $kind }->($r) if $case->{ lc $kind };
+    my ($kind) = $r->{path} =~ m{/([A-Z][a-z]+)[/?]};
+    my $what = $r->{path} =~ /\?/ ? 'search' : lc $kind;
+    return $case->{$what}->($r) if $case->{$what};
     return $r->reply($kind eq 'Patient' ? 200 : 404, '{}') if $r->{method} eq 'GET';
     return $r->reply(201, '{}');
 }

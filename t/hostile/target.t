@@ -41,7 +41,7 @@ sub refusal { my ($status, $text, @fields) = @_; return sub { $_[0]->reply($stat
 sub outcome { my ($text) = @_; return qq({"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid","diagnostics":"$text"}]}) }
 sub count { my ($more) = @_; return sub { my ($r) = @_; my $n = entries($r) + $more; $r->reply(200, response([map { created() } 1 .. $n])) } }
 
-# transaction, patient, organization, task: code that answers those; without, as a server does. status, code, says: how the job ends. written,
+# transaction, patient, organization, task, search (for Tasks): code that answers those; without, as a server does. status, code, says: how the job ends. written,
 # rejected: what it counts. seconds: what it may take at most (30).
 my %CASES = (
     good              => { written => $RESOURCES },
@@ -103,6 +103,13 @@ my %CASES = (
     'organization-422' => { organization => refusal(422, outcome('no')), code => 'target-refuses', says => qr/Organization.*422/ },
     'task-422'        => { task => refusal(422, outcome('no Tasks here')), written => $RESOURCES },
     'task-html'       => { task => body('<html>'), written => $RESOURCES },
+    'search-html'     => { search => body('<html>'), written => $RESOURCES },
+    'search-500'      => { search => refusal(500), written => $RESOURCES },
+    'search-302'      => { search => sub { $_[0]->reply(302, '', 'Location: ' . $_[0]{server}->origin(2) . '/stolen') }, written => $RESOURCES },
+    'search-long'     => { search => sub { $_[0]->chunked(200); $_[0]->chunk('x' x $MB) for 1 .. 100_000 }, written => $RESOURCES },
+    'search-away'     => { search => sub { my $away = $_[0]{server}->origin(2); $_[0]->reply(200, qq({"resourceType":"Bundle","link":[{"relation":"next","url":"$away/stolen"}]})) }, written => $RESOURCES },
+    'search-endless'  => { search => sub { my $path = $_[0]{path} =~ s/"//gr; $_[0]->reply(200, qq({"resourceType":"Bundle","link":[{"relation":"next","url":"$path&x"}]})) }, written => $RESOURCES },
+    'search-odd'      => { search => sub { $_[0]->reply(200, '{"resourceType":"Bundle","entry":[7,null,{"resource":[]},{"resource":{"resourceType":"Task","id":"../Patient/1","status":{},"requester":{"reference":7},"input":{"type":"x"}}}],"link":{}}') }, written => $RESOURCES },
 );
 
 # Ports: 0 is the source, 1 the target, 2 where nobody is to go.
@@ -130,8 +137,9 @@ sub answer_as_target {
         return $case->{transaction}->($r) if $case->{transaction} && $r->{body} =~ /"resourceType":"(?:Patient|Observation)"/;
         return $r->reply(200, response([map { created() } 1 .. entries($r)]));
     }
-    my ($kind) = $r->{path} =~ m{/([A-Z][a-z]+)/};
-    return $case->{ lc $kind }->($r) if $case->{ lc $kind };
+    my ($kind) = $r->{path} =~ m{/([A-Z][a-z]+)[/?]};
+    my $what = $r->{path} =~ /\?/ ? 'search' : lc $kind;
+    return $case->{$what}->($r) if $case->{$what};
     return $r->reply($kind eq 'Patient' ? 200 : 404, '{}') if $r->{method} eq 'GET';
     return $r->reply(201, '{}');
 }

@@ -400,6 +400,24 @@ static void newest_that_is_open(void **state)
     assert_says("\"basedOn\":[{\"reference\":\"Task/b\"}]");
 }
 
+/* The link is not worth the Task. */
+static void link_refused(void **state)
+{
+    (void)state;
+    p2p_job_task_look(task, on_looked, NULL);
+    answered(200, PAGE("", ASKED("a", "10", "requested", "member", "source")));
+    assert_int_equal(looked, 1);
+    p2p_job_task_begin(task, "source-org", 1, on_begun, NULL);
+    assert_says("basedOn");
+    answered(422, "");
+    assert_int_equal(begun, 0);
+    assert_null(strstr(last_asked()->body, "basedOn"));
+    answered(200, "");
+    assert_int_equal(begun, 1);
+    assert_int_equal(warnings, 0);
+    assert_string_equal(p2p_job_task_email(task), "a@example.org");
+}
+
 static void pages_without_end(void **state)
 {
     int before = net.count;
@@ -448,7 +466,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TASK_TEST(printed), TASK_TEST(read_back), TASK_TEST(moments), TASK_TEST(one_at_a_time), TASK_TEST(abandoned), TASK_TEST(refused),
-        TASK_TEST(taken_over), TASK_TEST(stopped_at_once), TASK_TEST(not_noted), TASK_TEST(newest_that_is_open), TASK_TEST(pages_without_end),
+        TASK_TEST(taken_over), TASK_TEST(stopped_at_once), TASK_TEST(not_noted), TASK_TEST(newest_that_is_open), TASK_TEST(link_refused), TASK_TEST(pages_without_end),
         TASK_TEST(no_search),
     };
 
