@@ -28,6 +28,8 @@ sub answer {
         my $zip = memGzip($text);
         $r->raw(join "\r\n", 'HTTP/1.1 200 OK', 'Content-Type: application/fhir+json', 'Content-Encoding: gzip', 'Connection: close', '', substr $zip, 0, 9000);
         POSIX::_exit(0);
+    } elsif ($coding eq 'bomb') {
+        $r->reply(200, memGzip(substr($text, 0, -3) . ',"x":"' . 'x' x 20_000_000 . '"}}]}'), @fields, 'Content-Encoding: gzip');
     } else { $r->reply(200, memGzip($text), @fields, 'Content-Encoding: gzip') }
     return;
 }
@@ -75,6 +77,8 @@ is($head->{status}, 200, 'HEAD of a compressed answer');
 ok(!$head->{headers}{'content-length'} && !$head->{headers}{etag}, '... tells no length and no ETag');
 my $cut = $httpd->get('/fhir/Patient/cut-bundle/$everything');
 unlike($cut->{content}, qr/"Provenance"/, 'nothing is added to an answer that ends in the middle of its gzip');
+is($cut->{status}, 599, '... whose end is none for the client either');
+is($httpd->get('/fhir/Patient/bomb-bundle/$everything', defined $_ ? ('Accept-Encoding' => $_) : ())->{status}, 599, 'a bomb ends broken') for undef, 'gzip';
 $httpd->expect_log(qr/\[deflate:\w+\]/);
 $httpd->stop;
 
