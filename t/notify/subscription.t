@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use Cwd qw(abs_path);
 use HTTP::Tiny;
 use JSON::PP;
 use P2P::Databases;
@@ -187,7 +188,7 @@ subtest 'nobody to tell' => sub {
     $httpd->run_command('once');
     is_deeply($sandbox->requests('target')->{log}, [], 'without P2PHookURL and P2PMailServer nothing is asked of the target');
     is(status($httpd)->{way}, 'off', 'status says so');
-    my $polling = httpd($db, 'target', P2PHookURL => undef, P2PMailServer => 'smtp://127.0.0.1:9', P2PMailFrom => 'p2p@example.org');
+    my $polling = httpd($db, 'target', P2PHookURL => undef, P2PMailServer => 'smtp://127.0.0.1:9', P2PMailFrom => 'p2p@example.org', P2PMailTemplates => abs_path("$FindBin::Bin/../../conf/mail"));
     post_task('target', 'one', 'requested');
     $polling->run_command('once');
     is(events($db), 'Task/one|requested', 'with P2PMailServer alone Tasks are searched for');

@@ -160,6 +160,7 @@ static void rotated(void **state)
 {
     const char *old = seeded()->secret, *older;
     p2p_subscription_t *s;
+    p2p_error_t *error;
 
     (void)state;
     expect_ok(p2p_subscription_rotate(db, pool, ring, TARGET, ENDPOINT));
@@ -176,7 +177,8 @@ static void rotated(void **state)
     run_sql("UPDATE p2p_subscription SET rotated = rotated - 86400000000");
     assert_false(p2p_subscription_secret_is(seeded(), old));
     assert_true(p2p_subscription_secret_is(seeded(), s->secret));
-    expect_error(p2p_subscription_rotate(db, pool, ring, TARGET, "https://else.example/hooks/task"), P2P_E_NOT_FOUND, "no-subscription");
+    error = p2p_subscription_rotate(db, pool, ring, TARGET, "https://else.example/hooks/task");
+    assert_string_equal(error ? error->code : "", "no-subscription");
 }
 
 static void noted(void **state)
