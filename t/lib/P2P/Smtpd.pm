@@ -100,6 +100,9 @@ sub mails {
     return map { $self->{read}{$_} //= decode_json(P2P::Httpd::read_file($_)) } sort glob "$self->{dir}/mails/[0-9]*.json";
 }
 
+# How many that are.
+sub count { my ($self) = @_; return scalar(() = glob "$self->{dir}/mails/[0-9]*.json") }
+
 # The same once there are so many, or after a time (30 s).
 sub wait_for_mails {
     my ($self, $count, $seconds) = @_;
