@@ -29,7 +29,7 @@ sub start_hooked {
     $httpd->expect_log(qr/AH01614|AH01617|AH01618|AH01630|AH01631/);
     $httpd->write_config;
     $httpd->prepare->start;
-    my $secret = $httpd->wait_for(sub { secret_of() }, 60) or die 'no Subscription: ' . $httpd->log_text;
+    my $secret = $httpd->wait_for(sub { ($sandbox->subscriptions('target')->[0]{status} // '') eq 'active' && secret_of() }, 60) or die 'no Subscription: ' . $httpd->log_text;
     $httpd->stop;
     $httpd->{directives}{P2PRunners} = 0;
     $httpd->write_config;
