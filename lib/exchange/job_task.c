@@ -102,8 +102,8 @@ static void on_asked_for(void *baton, const p2p_add_payer_t *asked)
     p2p_job_task_t *task = baton;
 
     if (asked) {
-        task->based_on = asked->id;
-        task->email = asked->email;
+        task->based_on = apr_pstrdup(task->pool, asked->id); /* it is of task->asking, which is empty by the end */
+        task->email = apr_pstrdup(task->pool, asked->email);
     }
     task->looked(task->baton);
 }

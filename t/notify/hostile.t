@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 # Tasks that anybody could have written, and what comes to the hook: nothing is sent that should not be, no header is injected, nothing from a Task is markup
-# or template, and each mail that is refused can be read in /admin/mail, with why. Fault ids: mail-address-refused, mail-too-many, hook-forged.
+# or template, and each mail that is refused can be read in /admin/mail, with why. Fault ids: hook-forged, mail-injection.
 use strict;
 use warnings;
 use FindBin;

@@ -383,6 +383,8 @@ static void not_noted(void **state)
 
 static void newest_that_is_open(void **state)
 {
+    p2p_job_counts_t counts = {.parts = 1};
+
     (void)state;
     p2p_job_task_look(task, on_looked, NULL);
     assert_last("GET", TARGET "/Task?requester=Patient/member&code=http%3A%2F%2Fpayer-to-payer-exchange%2FCodeSystem%2Fp2p-internal-codes"
@@ -398,6 +400,10 @@ static void newest_that_is_open(void **state)
     assert_string_equal(p2p_job_task_email(task), "b@example.org");
     p2p_job_task_begin(task, "source-org", 1, on_begun, NULL);
     assert_says("\"basedOn\":[{\"reference\":\"Task/b\"}]");
+    answered(200, "");
+    p2p_job_task_end(task, "failed", "Why.", &counts, on_ended, NULL);
+    assert_says("\"basedOn\":[{\"reference\":\"Task/b\"}]"); /* what was asked for is forgotten by then, what came of it is not */
+    assert_string_equal(p2p_job_task_email(task), "b@example.org");
 }
 
 /* The link is not worth the Task. */

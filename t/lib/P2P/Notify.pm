@@ -19,7 +19,8 @@ our $PATIENCE = $ENV{P2P_SANITIZED} ? 240 : 90;    # seconds until what does not
 my $JSON = JSON::PP->new->utf8->canonical;
 
 # name: of the target in the sandbox, and of its mails' sender. db, sandbox, smtpd, sources: as P2P::Exchange and P2P::Smtpd know them. admins: names of
-# administrators (first, second). age => 1: searches are made due, where nothing tells of Tasks, or not of all. directives, httpd: more of both. Starts httpd.
+# administrators (first, second). age => 1: searches are made due, where nothing tells of Tasks, or not of all; unsearched => 1: searches are in vain.
+# directives, httpd: more of both. Starts httpd.
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { admins => [qw(first second)], sources => [], told => [], %opt, from => "$opt{name}\@payer.example" }, $class;
@@ -111,9 +112,10 @@ sub told { my ($self) = @_; return sort map { template_of($_) . ' ' . join ',', 
 sub is_quiet {
     my ($self) = @_;
     return if $self->{sandbox}->deliveries($self->{name})->{waiting};
-    my ($hints, $mails, $chores) = map { $self->sql($_) } 'SELECT COUNT(*) FROM p2p_task_hint',
+    my $kinds = $self->{unsearched} ? q('subscription', 'mail') : q('subscription', 'task-look', 'mail');
+    my ($hints, $mails, $chores) = map { $self->sql($_) } 'SELECT COUNT(*) FROM p2p_task_hint' . ($self->{unsearched} ? " WHERE task_id <> ''" : ''),
         "SELECT COUNT(*) FROM p2p_outbox WHERE state = 'queued'",
-        "SELECT COUNT(*) FROM p2p_job WHERE kind IN ('subscription', 'task-look', 'mail') AND status IN ('STARTING', 'STARTED')";
+        "SELECT COUNT(*) FROM p2p_job WHERE kind IN ($kinds) AND status IN ('STARTING', 'STARTED')";
     return !$hints && !$mails && !$chores;
 }
 
