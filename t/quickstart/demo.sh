@@ -114,11 +114,12 @@ make_secrets() {
     client_secret=$(openssl rand -hex 24)
 }
 
-# The member as the target payer knows them (a Patient without any record), the definition of the source payer, the portal's order.
+# The target payer, the member as he knows them (a Patient without any record), the definition of the source payer, the portal's order.
 make_members() {
     gzip -dc "$MEMBER_FILE" >"$state/member.json"
     jq --arg id "$TARGET_PATIENT" --arg address "$member_address" '[.entry[].resource | select(.resourceType == "Patient")][0]
         | {resourceType, id: $id, name: [.name[0]], telecom: [{system: "email", value: $address}], birthDate, gender}' "$state/member.json" >"$state/target/patient.json"
+    jq -n '{resourceType: "Organization", id: "sandbox-target", name: "Sandbox Target Payer"}' >"$state/target/organization.json"
     (
         umask 077
         jq -n --rawfile secret <(printf %s "$client_secret") --arg base "https://127.0.0.1:$P2P_SANDBOX_PORT/source" '[{

@@ -57,7 +57,7 @@ show_arrivals() {
         printf '   %-24s %8s %8s\n' "$type" "$sent" "$arrived"
     done < <(jq -r '.entry[].resource.resourceType' "$state/member.json" | sort | uniq -c)
     printf '   %-24s %8s %8s\n' all "$(jq '.entry | length' "$state/member.json")" "$total"
-    echo '   * one more: the member as the target payer knew them (Patient), the source payer itself (Organization)'
+    echo '   * more: the member as the target payer knew them (Patient), both payers themselves (Organization)'
 }
 
 show_provenance() {
