@@ -269,7 +269,8 @@ my %action;
 my $routes = join "\n", lines_of('mod_p2p/route.c');
 while ($routes =~ /\{ "([^"]+)", M_(\w+), \w+, \w+, (?:"(\w+)"|NULL) \}/g) { $action{"$2 $1"} = $3 }
 cmp_ok(scalar keys %action, '>', 15, 'the routes are found');
-is_deeply([grep { /^GET/ ? defined $action{$_} : !defined $action{$_} } sort keys %action], [], 'each route that changes something has an action, no other has');
+# What a target delivers is no deed of a person.
+is_deeply([grep { /^GET| \/hooks\// ? defined $action{$_} : !defined $action{$_} } sort keys %action], [], 'each route that changes something has an action, no other has');
 
 each_database('audit' => sub {
     my ($db) = @_;
