@@ -113,7 +113,7 @@ void p2p_asked_for_find(apr_pool_t *p, const p2p_asked_for_t *search)
     APR_ARRAY_PUSH(f->fields, const char *) = "Accept: application/fhir+json";
     APR_ARRAY_PUSH(f->fields, const char *) = "Cache-Control: no-cache";
     f->url = apr_pstrcat(p, search->target, "/Task?requester=Patient/", search->patient, "&code=",
-                         p2p_uri_encode(p, P2P_ADD_PAYER_SYSTEM "|" P2P_ADD_PAYER_CODE), NULL);
+                         p2p_uri_encode(p, P2P_CODE_SYSTEM "|" P2P_ADD_PAYER_CODE), NULL);
     apr_pool_pre_cleanup_register(p, f, cancel);
     ask(f);
 }

@@ -37,7 +37,7 @@ static int has_code(json_object *concept, const char *code)
     for (apr_size_t i = 0; codings && i < json_object_array_length(codings); i++) {
         json_object *coding = json_object_array_get_idx(codings, i);
 
-        if (is(p2p_json_str(coding, "code"), code) && is(p2p_json_str(coding, "system"), P2P_ADD_PAYER_SYSTEM)) return 1;
+        if (is(p2p_json_str(coding, "code"), code) && is(p2p_json_str(coding, "system"), P2P_CODE_SYSTEM)) return 1;
     }
     return 0;
 }

@@ -7,7 +7,7 @@
 #include <apr_time.h>
 #include "base/error.h"
 
-#define P2P_ADD_PAYER_SYSTEM "http://payer-to-payer-exchange/CodeSystem/p2p-internal-codes"
+#define P2P_CODE_SYSTEM "http://payer-to-payer-exchange/CodeSystem/p2p-internal-codes" /* the guide's; our own Tasks have codes of it as well */
 #define P2P_ADD_PAYER_CODE "p2p-request-add-provider-id" /* of Task.code */
 #define P2P_ADD_PAYER_TEXT 1000 /* bytes of an input that are read, and no half character */
 

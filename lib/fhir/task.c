@@ -74,7 +74,7 @@ static void add_output(json_object *outputs, const char *name, apr_int64_t value
 {
     json_object *output = add_element(outputs);
 
-    add_concept(output, "type", P2P_ADD_PAYER_SYSTEM, name);
+    add_concept(output, "type", P2P_CODE_SYSTEM, name);
     p2p_json_add_int(output, "valueInteger", value);
 }
 
@@ -95,7 +95,7 @@ static void add_code(json_object *doc)
     json_object *codings = add_array(add_object(doc, "code"), "coding");
 
     add_coding(codings, HREX_CODES, "data-request");
-    add_coding(codings, P2P_ADD_PAYER_SYSTEM, "p2p-exchange");
+    add_coding(codings, P2P_CODE_SYSTEM, "p2p-exchange");
 }
 
 static void add_input(json_object *doc)

@@ -34,13 +34,13 @@ static void add_administrators(apr_array_header_t *mails, const p2p_spec_t *spec
     char *rest, *address, *text = apr_pstrdup(mails->pool, spec->mail_admins ? spec->mail_admins : "");
 
     for (address = apr_strtok(text, " ", &rest); address; address = apr_strtok(NULL, " ", &rest))
-        add(mails, template, P2P_ROLE_ADMINISTRATORS, address);
+        add(mails, template, P2P_TO_ADMINISTRATOR, address);
 }
 
 static void add_member(apr_array_header_t *mails, const p2p_spec_t *spec, const p2p_task_event_t *event, const char *template)
 {
     if (spec->mail_member == P2P_MAIL_MEMBER_OFF || !*event->patient) return;
-    add(mails, template, P2P_ROLE_MEMBER, spec->mail_member == P2P_MAIL_MEMBER_TASK ? apr_pstrdup(mails->pool, event->email) : "");
+    add(mails, template, P2P_TO_MEMBER, spec->mail_member == P2P_MAIL_MEMBER_TASK ? apr_pstrdup(mails->pool, event->email) : "");
 }
 
 static void add_payer(apr_array_header_t *mails, const p2p_spec_t *spec, const p2p_task_event_t *event)
@@ -89,7 +89,7 @@ static void say(apr_pool_t *p, json_object *values, const char *name, const char
 const char *p2p_task_event_values(apr_pool_t *p, const p2p_task_event_t *event, const char *role, apr_size_t *len)
 {
     json_object *values = p2p_json_own(p, json_object_new_object());
-    int member = strcmp(role, P2P_ROLE_ADMINISTRATORS) != 0;
+    int member = strcmp(role, P2P_TO_ADMINISTRATOR) != 0;
 
     say(p, values, "status", event->status);
     say(p, values, "job", event->job ? apr_psprintf(p, "%" APR_INT64_T_FMT, event->job) : "");

@@ -23,13 +23,13 @@ typedef struct p2p_task_event_t {
     apr_int64_t server;       /* pid of an exchange's definition, else 0 */
 } p2p_task_event_t;
 
-#define P2P_ROLE_MEMBER "member"
-#define P2P_ROLE_ADMINISTRATORS "administrator"
+#define P2P_TO_MEMBER "member"
+#define P2P_TO_ADMINISTRATOR "administrator"
 
 /* One mail to one recipient. */
 typedef struct p2p_mail_order_t {
     const char *template; /* "add-payer-administrator", … : the name of its files */
-    const char *role;     /* one of the above */
+    const char *role;     /* whom it is to: one of the above */
     const char *address;  /* "" of a member: the Patient's, looked up when it is sent */
 } p2p_mail_order_t;
 

@@ -34,7 +34,7 @@ static p2p_error_t *carry_out(apr_pool_t *p, const p2p_spec_t *spec, const p2p_l
     return p2p_db_transaction(db, p, rotate, &rotation);
 }
 
-int p2p_command_rotate(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out)
+int p2p_command_hook_rotate(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out)
 {
     p2p_error_t *error = carry_out(p, spec, log);
 

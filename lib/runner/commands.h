@@ -27,7 +27,7 @@ int p2p_command_status(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *l
 int p2p_command_reseal(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, int only_look, FILE *out);
 
 /* Gives the hook of P2PHookURL a new secret; the old one is good for a day. */
-int p2p_command_rotate(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out);
+int p2p_command_hook_rotate(apr_pool_t *p, const p2p_spec_t *spec, const p2p_log_t *log, FILE *out);
 
 /* Creates and updates definitions from a JSON array with the guide's member names and clientSecret, keyText,
  * keyFile, notes; all or none. Each broken rule is a line "POINTER: sentence". "-" is standard input. */

@@ -134,7 +134,7 @@ static int command(apr_pool_t *p, const call_t *call, const p2p_spec_t *spec, co
     if (is(call, 1, "migrate")) return p2p_command_migrate(p, spec, log, stdout);
     if (is(call, 1, "status")) return p2p_command_status(p, spec, log, stdout);
     if (!strcmp(call->words[0], "reseal")) return p2p_command_reseal(p, spec, log, call->count == 2, stdout);
-    if (is(call, 2, "hook")) return p2p_command_rotate(p, spec, log, stdout);
+    if (is(call, 2, "hook")) return p2p_command_hook_rotate(p, spec, log, stdout);
     if (is(call, 3, "definitions")) return p2p_command_import(p, spec, log, call->words[2], stdout);
     if (is(call, 3, "mail")) return p2p_command_mail_test(p, spec, call->words[2], stdout);
     apr_pool_create(&own, p);

@@ -323,7 +323,7 @@ static apr_time_t since(const look_t *look)
 static const char *search_url(const look_t *look)
 {
     apr_pool_t *p = look->run.asking;
-    const char *code = p2p_uri_encode(p, P2P_ADD_PAYER_SYSTEM "|" P2P_ADD_PAYER_CODE), *more = "";
+    const char *code = p2p_uri_encode(p, P2P_CODE_SYSTEM "|" P2P_ADD_PAYER_CODE), *more = "";
 
     if (look->form == SINCE && since(look)) more = apr_pstrcat(p, "&_lastUpdated=ge", p2p_time_iso(p, since(look)), "&_count=50", NULL);
     else if (look->form == SINCE) more = "&_count=50";

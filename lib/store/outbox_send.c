@@ -53,7 +53,7 @@ static p2p_error_t *count_recent(p2p_db_t *db, apr_pool_t *p, const change_t *c,
 static p2p_error_t *admit(p2p_db_t *db, apr_pool_t *p, void *baton)
 {
     change_t *c = baton;
-    int most = strcmp(c->mail->role, P2P_ROLE_MEMBER) ? P2P_MAIL_A_DAY_ADMINISTRATOR : P2P_MAIL_A_DAY_MEMBER;
+    int most = strcmp(c->mail->role, P2P_TO_MEMBER) ? P2P_MAIL_A_DAY_ADMINISTRATOR : P2P_MAIL_A_DAY_MEMBER;
     const char *sealed;
     apr_int64_t recent;
 

@@ -13,7 +13,7 @@
 #include "fhir/add_payer.h"
 
 #define TARGET "https://target.example/fhir"
-#define CODING(code) "{\"coding\":[{\"system\":\"" P2P_ADD_PAYER_SYSTEM "\",\"code\":\"" code "\",\"display\":\"display\"}]}"
+#define CODING(code) "{\"coding\":[{\"system\":\"" P2P_CODE_SYSTEM "\",\"code\":\"" code "\",\"display\":\"display\"}]}"
 #define INPUT(code, value) "{\"type\":" CODING(code) ",\"valueString\":" value "}"
 #define CODE "\"code\":" CODING("p2p-request-add-provider-id")
 #define TASK(members) "{\"resourceType\":\"Task\",\"id\":\"7\",\"status\":\"requested\"," CODE members "}"
@@ -39,11 +39,11 @@ static p2p_add_payer_t *read_it(const char *text)
 static void as_in_the_guide(void **state)
 {
     p2p_add_payer_t *task = read_it("{\"resourceType\":\"Task\",\"id\":\"a-1\",\"meta\":{\"versionId\":\"1\",\"lastUpdated\":\"2026-11-22T10:31:54.024+01:00\"},"
-        "\"identifier\":[{\"system\":\"" P2P_ADD_PAYER_SYSTEM "\",\"value\":\"1-2-3\"}],\"status\":\"requested\",\"intent\":\"original-order\","
+        "\"identifier\":[{\"system\":\"" P2P_CODE_SYSTEM "\",\"value\":\"1-2-3\"}],\"status\":\"requested\",\"intent\":\"original-order\","
         "\"priority\":\"routine\"," CODE ",\"authoredOn\":\"2026-11-22\",\"requester\":{\"reference\":\"Patient/m1\",\"type\":\"Patient\"},"
         "\"owner\":{\"reference\":\"Organization/o\"},\"input\":[" INPUT("requester-first-name", "\"Ada\"") "," INPUT("requester-last-name", "\"L\\u00fc\"")
         "," INPUT("new-payer-name", "\"Payer X\"") "," INPUT("requester-email", "\"ada@example.org\"") ","
-        "{\"type\":{\"coding\":[{\"system\":\"" P2P_ADD_PAYER_SYSTEM "\",\"code\":\"requester-phone\",\"display\":\"1111111111\"}],"
+        "{\"type\":{\"coding\":[{\"system\":\"" P2P_CODE_SYSTEM "\",\"code\":\"requester-phone\",\"display\":\"1111111111\"}],"
         "\"text\":\"1111111111\"},\"valueString\":\"1111111111\"}]}");
 
     (void)state;
@@ -77,7 +77,7 @@ static void others(void **state)
     }
     assert_string_equal(p2p_add_payer_read(pool, "{]", 2, TARGET, &task)->code, "not-json");
     assert_non_null(read_it("{\"resourceType\":\"Task\",\"id\":\"1\",\"code\":{\"coding\":[{\"system\":\"urn:x\",\"code\":\"y\"},{\"system\":\""
-                            P2P_ADD_PAYER_SYSTEM "\",\"code\":\"else\"},{\"system\":\"" P2P_ADD_PAYER_SYSTEM "\",\"code\":\"p2p-request-add-provider-id\"}]}}"));
+                            P2P_CODE_SYSTEM "\",\"code\":\"else\"},{\"system\":\"" P2P_CODE_SYSTEM "\",\"code\":\"p2p-request-add-provider-id\"}]}}"));
 }
 
 static void nothing_said(void **state)

@@ -220,7 +220,7 @@ static void values_of_events(void **state)
     for (const p2p_mail_template_t *t = p2p_mail_templates; strcmp(t->name, P2P_MAIL_TEMPLATE_TEST); t++) {
         p2p_task_event_t event = {.kind = strncmp(t->name, "exchange-", 9) ? P2P_EVENT_ADD_PAYER : P2P_EVENT_EXCHANGE, .subject = "s", .status = "s",
                                   .task_id = "t", .patient = "p", .email = "e", .payer = "y", .member_name = "n", .member_phone = "1", .reason = "r"};
-        const char *role = strstr(t->name, "-member") ? P2P_ROLE_MEMBER : P2P_ROLE_ADMINISTRATORS, *text;
+        const char *role = strstr(t->name, "-member") ? P2P_TO_MEMBER : P2P_TO_ADMINISTRATOR, *text;
         apr_size_t len;
         json_object *values;
         int count = 0;

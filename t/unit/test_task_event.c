@@ -115,12 +115,12 @@ static void values(void **state)
     p2p_task_event_t asked = event_of(P2P_EVENT_ADD_PAYER, "requested"), failed = event_of(P2P_EVENT_EXCHANGE, "failed");
 
     (void)state;
-    assert_string_equal(values_of(&asked, P2P_ROLE_MEMBER), "{\"status\":\"requested\",\"job\":\"\"}");
-    assert_string_equal(values_of(&failed, P2P_ROLE_MEMBER), "{\"status\":\"failed\",\"job\":\"17\",\"payer\":\"Payer <b>\"}");
-    assert_string_equal(values_of(&asked, P2P_ROLE_ADMINISTRATORS),
+    assert_string_equal(values_of(&asked, P2P_TO_MEMBER), "{\"status\":\"requested\",\"job\":\"\"}");
+    assert_string_equal(values_of(&failed, P2P_TO_MEMBER), "{\"status\":\"failed\",\"job\":\"17\",\"payer\":\"Payer <b>\"}");
+    assert_string_equal(values_of(&asked, P2P_TO_ADMINISTRATOR),
         "{\"status\":\"requested\",\"job\":\"\",\"payer\":\"Payer <b>\",\"member-name\":\"Anna\",\"member-phone\":\"1\",\"task-id\":\"7\","
         "\"reason\":\"The source is away.\"}");
-    assert_string_equal(values_of(&failed, P2P_ROLE_ADMINISTRATORS),
+    assert_string_equal(values_of(&failed, P2P_TO_ADMINISTRATOR),
         "{\"status\":\"failed\",\"job\":\"17\",\"payer\":\"Payer <b>\",\"member-name\":\"Anna\",\"member-phone\":\"1\",\"task-id\":\"7\","
         "\"reason\":\"The source is away.\"}");
 }
@@ -141,7 +141,7 @@ static void long_values(void **state)
         for (name = exact; strlen(name) < 10000; name = apr_pstrcat(pool, name, exact, NULL)) {}
         event.member_name = name;
         event.payer = exact;
-        found = p2p_task_event_values(pool, &event, P2P_ROLE_ADMINISTRATORS, &len);
+        found = p2p_task_event_values(pool, &event, P2P_TO_ADMINISTRATOR, &len);
         assert_null(p2p_json_parse(pool, found, len, &doc));
         assert_string_equal(p2p_json_str(doc, "member-name"), exact);
         assert_string_equal(p2p_json_str(doc, "payer"), exact);

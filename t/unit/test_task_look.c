@@ -8,7 +8,7 @@
 #include "store/task_hint_store.h"
 #include "store/task_watch_store.h"
 
-#define CODING "\"code\":{\"coding\":[{\"system\":\"" P2P_ADD_PAYER_SYSTEM "\",\"code\":\"" P2P_ADD_PAYER_CODE "\"}]}"
+#define CODING "\"code\":{\"coding\":[{\"system\":\"" P2P_CODE_SYSTEM "\",\"code\":\"" P2P_ADD_PAYER_CODE "\"}]}"
 #define EMPTY "{\"resourceType\":\"Bundle\",\"type\":\"searchset\"}"
 #define SEARCH TARGET "/Task?code=http%3A%2F%2Fpayer-to-payer-exchange%2FCodeSystem%2Fp2p-internal-codes%7Cp2p-request-add-provider-id"
 #define BEGAN "Sun, 22 Nov 2026 09:00:00 GMT"
