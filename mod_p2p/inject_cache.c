@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 #include <apr_uri.h>
 
+#include "base/encode.h"
 #include "base/sha256.h"
 #include "base/uri.h"
 #include "inject_config.h"
@@ -87,20 +88,13 @@ void p2p_inject_cache_child(apr_pool_t *p, server_rec *s)
 
 /* ---- Keys ---- */
 
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The text up to one of the characters of end, percent-decoded, so that a client that writes a link in another way asks for the same page. */
 static void add_decoded(p2p_sha256_t *sha256, apr_pool_t *p, const char *text, const char *end)
 {
     char *out = apr_palloc(p, strlen(text) + 1), *o = out;
 
     while (*text && !strchr(end, *text)) {
-        int high = *text == '%' ? nibble(text[1]) : -1, low = high >= 0 ? nibble(text[2]) : -1;
+        int high = *text == '%' ? p2p_hex_value(text[1]) : -1, low = high >= 0 ? p2p_hex_value(text[2]) : -1;
 
         *o++ = low >= 0 ? (char)(high << 4 | low) : *text;
         text += low >= 0 ? 3 : 1;

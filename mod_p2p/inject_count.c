@@ -11,7 +11,8 @@
 
 APLOG_USE_MODULE(p2p);
 
-const char *p2p_inject_word(int reason)
+/* In the log and in mod_status. */
+static const char *word(int reason)
 {
     static const char *const words[] = { "status", "type", "encoding", "form", "backend" };
 
@@ -23,7 +24,7 @@ void p2p_inject_count(request_rec *r, int reason)
     p2p_shared_t *shared = p2p_config(r->server)->shared;
 
     if (shared) __atomic_add_fetch(&shared->injected[reason], 1, __ATOMIC_RELAXED);
-    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "Provenance asked for: %s", p2p_inject_word(reason));
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "Provenance asked for: %s", word(reason));
 }
 
 int p2p_inject_status(request_rec *r, int flags)
@@ -34,7 +35,7 @@ int p2p_inject_status(request_rec *r, int flags)
     if (!config->inject.used || !config->shared) return OK;
     if (!(flags & AP_STATUS_SHORT)) ap_rputs("<hr />\n<h2>mod_p2p: answers that Provenance was asked for</h2>\n<dl>\n", r);
     for (int i = 0; i < P2P_INJECT_REASONS; i++) {
-        ap_rprintf(r, format, p2p_inject_word(i), __atomic_load_n(&config->shared->injected[i], __ATOMIC_RELAXED));
+        ap_rprintf(r, format, word(i), __atomic_load_n(&config->shared->injected[i], __ATOMIC_RELAXED));
     }
     if (!(flags & AP_STATUS_SHORT)) ap_rputs("</dl>\n", r);
     return OK;

@@ -18,9 +18,6 @@ typedef enum p2p_inject_reason_t {
     P2P_INJECT_REASONS = P2P_INJECT_WHY + P2P_INJECTION_BROKEN + 1
 } p2p_inject_reason_t;
 
-/* Its word in the log and in mod_status. */
-const char *p2p_inject_word(int reason);
-
 /* Counts an answer to r, and says so at level debug. */
 void p2p_inject_count(request_rec *r, int reason);
 

@@ -22,6 +22,13 @@ char *p2p_hex(apr_pool_t *p, const unsigned char *bytes, apr_size_t len)
     return out;
 }
 
+int p2p_hex_value(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static void swap_characters(char *s, const char *from, const char *to)
 {
     for (; *s; s++) {

@@ -8,6 +8,9 @@
 /* Lower-case hex digits of len bytes, in p. */
 char *p2p_hex(apr_pool_t *p, const unsigned char *bytes, apr_size_t len);
 
+/* The value of a hex digit; -1: it is none. */
+int p2p_hex_value(char c);
+
 /* Base64url without padding (RFC 4648 section 5) of at most 1.5 GiB, in p. */
 char *p2p_base64url_encode(apr_pool_t *p, const unsigned char *bytes, apr_size_t len);
 

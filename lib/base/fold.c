@@ -3,6 +3,9 @@
 #include "base/fold.h"
 
 #include <stddef.h>
+#include <string.h>
+
+#include "base/utf8.h"
 
 #define NO_UTF8 0xFFFFFFFFu
 
@@ -38,17 +41,15 @@ static unsigned fold(unsigned letter)
 static unsigned next(const char **at)
 {
     const unsigned char *s = (const unsigned char *)*at;
-    int more = *s < 0x80 ? 0 : *s >= 0xF0 && *s < 0xF8 ? 3 : *s >= 0xE0 && *s < 0xF0 ? 2 : *s >= 0xC0 && *s < 0xE0 ? 1 : -1;
+    apr_size_t n;
     unsigned letter;
 
     if (!*s) return 0;
-    if (more < 0) return NO_UTF8;
-    letter = more ? *s & (0x3Fu >> more) : *s;
-    for (int i = 1; i <= more; i++) {
-        if ((s[i] & 0xC0) != 0x80) return NO_UTF8;
-        letter = letter << 6 | (s[i] & 0x3F);
-    }
-    *at += more + 1;
+    n = p2p_utf8_sequence(*at, strnlen(*at, 4));
+    if (!n) return NO_UTF8;
+    letter = n == 1 ? *s : *s & (0x7Fu >> n);
+    for (apr_size_t i = 1; i < n; i++) letter = letter << 6 | (s[i] & 0x3F);
+    *at += n;
     return letter;
 }
 

@@ -7,6 +7,7 @@
 
 #include <apr_lib.h>
 
+#include "base/encode.h"
 #include "base/json.h"
 
 /* Text that is percent-encoded, from which characters are taken one by one. */
@@ -22,13 +23,6 @@ typedef struct asked_t {
     int type_provenance;
 } asked_t;
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The next character, -1 at the end. A "%" without two digits behind it stands for itself. */
 static int next_char(encoded_t *text)
 {
@@ -39,8 +33,8 @@ static int next_char(encoded_t *text)
     c = *text->at++;
     if (c == '+' && text->form) return ' ';
     if (c != '%' || text->end - text->at < 2) return (unsigned char)c;
-    high = hex_value(text->at[0]);
-    low = hex_value(text->at[1]);
+    high = p2p_hex_value(text->at[0]);
+    low = p2p_hex_value(text->at[1]);
     if (high < 0 || low < 0) return '%';
     text->at += 2;
     return high * 16 + low;

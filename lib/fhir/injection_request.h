@@ -19,7 +19,8 @@ typedef struct p2p_injection_request_t {
  *   in it.
  * - Or _revinclude (also :iterate, :recurse) is Provenance:target, or begins so and goes on with a type, in the query; of a POST
  *   the path has to end with _search, and a form body counts as the query does.
- * A body of $everything that is neither a form nor JSON tells nothing: then it does not ask. Parameters may be repeated. Takes time in proportion to len; pool p is used for a Parameters body only. */
+ * A body of $everything that is neither a form nor JSON tells nothing: then it does not ask. Parameters may be repeated. Takes time in
+ * proportion to len; pool p is used for a Parameters body only. */
 int p2p_injection_asked(apr_pool_t *p, const p2p_injection_request_t *request);
 
 /* Does it depend on the body: a POST whose path ends with $everything or _search? */
