@@ -4,7 +4,7 @@
 
 #include <apr_strings.h>
 
-#include "store/chore_store.h"
+#include "store/outbox_store.h"
 
 static const char *text(const char *value)
 {
@@ -27,12 +27,8 @@ static p2p_task_event_t event_of(const p2p_exchange_t *x, apr_pool_t *p)
 /* Without this the mails wait until a runner looks at the outbox. */
 static void send_mails(const p2p_exchange_t *x, apr_pool_t *p)
 {
-    p2p_chore_order_t order = {.kind = P2P_KIND_MAIL, .target = x->job.target, .subject = "", .client = ""};
-    p2p_chore_t *chore;
-    p2p_error_t *error;
-    int again;
+    p2p_error_t *error = p2p_outbox_ask(x->context->db, p, x->job.target, NULL);
 
-    error = p2p_chore_enqueue(x->context->db, p, &order, &chore, &again);
     if (error) p2p_log_error(&x->log, P2P_LOG_WARN, "Its mails go out later", error);
 }
 

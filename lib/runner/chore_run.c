@@ -97,6 +97,12 @@ void p2p_chore_run_get(p2p_chore_run_t *run, const char *url, const char *accept
     p2p_chore_run_ask(run, &request, P2P_CHORE_ANSWER, done);
 }
 
+apr_interval_time_t p2p_chore_run_doubled(apr_interval_time_t least, apr_interval_time_t most, apr_int64_t times)
+{
+    while (times-- > 0 && least < most) least *= 2;
+    return least < most ? least : most;
+}
+
 apr_time_t p2p_chore_run_now(const p2p_chore_run_t *run)
 {
     return run->context->clock->monotonic(run->context->clock->baton);

@@ -39,6 +39,9 @@ void p2p_chore_run_get(p2p_chore_run_t *run, const char *url, const char *accept
 /* The same for any request, whose answer is waited for at most limit microseconds; its connections, turn and times are set here. */
 void p2p_chore_run_ask(p2p_chore_run_t *run, p2p_http_request_t *request, apr_interval_time_t limit, p2p_http_whole_fn done);
 
+/* How long to wait after trouble that came so many times in a row before: least, doubled each time, at most most. */
+apr_interval_time_t p2p_chore_run_doubled(apr_interval_time_t least, apr_interval_time_t most, apr_int64_t times);
+
 /* Milliseconds since a monotonic time. */
 apr_int64_t p2p_chore_run_since(const p2p_chore_run_t *run, apr_time_t begin);
 apr_time_t p2p_chore_run_now(const p2p_chore_run_t *run);

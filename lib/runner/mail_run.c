@@ -56,12 +56,6 @@ struct mail_run_t {
 
 static void go_on(mail_run_t *m);
 
-static apr_interval_time_t growing(apr_interval_time_t least, apr_interval_time_t most, apr_int64_t times)
-{
-    while (times-- > 0 && least < most) least *= 2;
-    return least < most ? least : most;
-}
-
 /* ---- The end ---- */
 
 /* What has come in since the last look was not asked for again, since this chore was there. */
@@ -196,7 +190,7 @@ static p2p_error_t *set_hold(mail_run_t *m, apr_pool_t *p, const p2p_error_t *wh
 
     if (!m->hold || strcmp(m->hold->fault, why->sentence))
         p2p_log_error(context->log, P2P_LOG_ERROR, "No mail is sent for now", why);
-    return p2p_mail_hold_set(context->db, p, &m->lease, context->spec->target, growing(HOLD_MIN, HOLD_MAX, times), why);
+    return p2p_mail_hold_set(context->db, p, &m->lease, context->spec->target, p2p_chore_run_doubled(HOLD_MIN, HOLD_MAX, times), why);
 }
 
 /* A fault holds the queue, and whatever the server takes or refuses for itself lets it go. */
@@ -281,7 +275,7 @@ static void put_off(slot_t *slot, const p2p_error_t *why)
     const p2p_clock_t *clock = slot->m->run.context->clock;
     p2p_mail_outcome_t outcome = {.state = P2P_MAIL_QUEUED, .code = why->code, .fault = apr_pstrdup(slot->pool, why->sentence),
                                   .detail = why->detail ? apr_pstrdup(slot->pool, why->detail) : "", .counts = 1, .puts_off = 1,
-                                  .delay = growing(RETRY_MIN, RETRY_MAX, slot->mail->attempts)};
+                                  .delay = p2p_chore_run_doubled(RETRY_MIN, RETRY_MAX, slot->mail->attempts)};
 
     if (slot->fault) outcome.delay = 0; /* the queue rests as a whole */
     if (slot->mail->tried && clock->now(clock->baton) - slot->mail->tried >= RETRY_FOR) {

@@ -49,14 +49,6 @@ static void sweep(check_t *c);
 /* ---- The end ---- */
 
 /* Where the status has changed, whatever was not told meanwhile is searched for. */
-static p2p_error_t *ask_for_search(check_t *c, apr_pool_t *p)
-{
-    apr_array_header_t *ids = apr_array_make(p, 1, sizeof(const char *));
-
-    APR_ARRAY_PUSH(ids, const char *) = "";
-    return p2p_task_hint_add(c->run.context->db, p, c->run.context->spec->target, ids);
-}
-
 static p2p_error_t *write_found(void *work, apr_pool_t *p)
 {
     check_t *c = work;
@@ -66,7 +58,7 @@ static p2p_error_t *write_found(void *work, apr_pool_t *p)
     if (!c->row && *c->found.fault)
         P2P_TRY(p2p_subscription_fault(context->db, p, spec->target, spec->hook_url, c->found.fault, EVERY));
     if (c->row) P2P_TRY(p2p_subscription_note(context->db, p, spec->target, spec->hook_url, &c->found, c->next));
-    if (c->row && strcmp(c->row->status, c->found.status)) P2P_TRY(ask_for_search(c, p));
+    if (c->row && strcmp(c->row->status, c->found.status)) P2P_TRY(p2p_task_hint_search(context->db, p, spec->target));
     return p2p_chore_forget(context->db, p, c->run.chore, context->owner);
 }
 
@@ -86,8 +78,7 @@ static void say(check_t *c, p2p_log_level_t level, const char *fault)
 /* Doubled with each check in a row that did not find it well. */
 static apr_interval_time_t longer(const check_t *c, apr_interval_time_t next)
 {
-    for (apr_int64_t i = 0; i < c->row->attempts && next < EVERY; i++) next *= 2;
-    return next < EVERY ? next : EVERY;
+    return p2p_chore_run_doubled(next, EVERY, c->row->attempts);
 }
 
 static void fail(check_t *c, const char *fault)
@@ -121,8 +112,8 @@ static void refuse(check_t *c, const char *what, int status, const char *body, a
 {
     c->found.status = P2P_SUBSCRIPTION_REFUSED;
     c->found.attempts = 0;
-    say(c, P2P_LOG_WARN, apr_psprintf(c->run.asking, "%s is answered %d%s; Tasks are searched for every 10 seconds instead, and this is tried again every "
-                                      "hour.", what, status, words_of(c, body, len)));
+    say(c, P2P_LOG_WARN, apr_psprintf(c->run.asking, "%s is answered %d%s; Tasks are searched for every 10 seconds instead, and this is tried "
+                                      "again every hour.", what, status, words_of(c, body, len)));
     end(c, REFUSED);
 }
 

@@ -62,10 +62,7 @@ static void on_page(void *baton, int status, const apr_table_t *fields, const ch
 
 static apr_interval_time_t back_off(const look_t *look)
 {
-    apr_interval_time_t next = AGAIN;
-
-    for (apr_int64_t i = 0; i < look->watch.attempts && next < AGAIN_MAX; i++) next *= 2;
-    return next < AGAIN_MAX ? next : AGAIN_MAX;
+    return p2p_chore_run_doubled(AGAIN, AGAIN_MAX, look->watch.attempts);
 }
 
 static p2p_error_t *interval(const look_t *look, apr_pool_t *p, apr_interval_time_t *next)
@@ -94,20 +91,18 @@ static p2p_error_t *ask_again(const look_t *look, apr_pool_t *p)
 {
     const p2p_exchange_context_t *context = look->run.context;
     apr_array_header_t *hints;
-    int asked;
 
     P2P_TRY(p2p_task_hint_list(context->db, p, context->spec->target, 1, &hints));
-    return hints->nelts ? p2p_task_hint_ask(context->db, p, context->spec->target, &asked) : NULL;
+    return hints->nelts ? p2p_task_hint_ask(context->db, p, context->spec->target, NULL) : NULL;
 }
 
 static p2p_error_t *write_end(void *work, apr_pool_t *p)
 {
     look_t *look = work;
     const p2p_exchange_context_t *context = look->run.context;
-    int asked;
 
     if (!look->is_refused) P2P_TRY(note_state(look, p));
-    if (look->has_mail) P2P_TRY(p2p_outbox_ask(context->db, p, context->spec->target, &asked));
+    if (look->has_mail) P2P_TRY(p2p_outbox_ask(context->db, p, context->spec->target, NULL));
     P2P_TRY(p2p_chore_forget(context->db, p, look->run.chore, context->owner));
     return look->fault || look->is_refused ? NULL : ask_again(look, p);
 }
@@ -512,11 +507,8 @@ const p2p_work_kind_t p2p_work_tasks = {P2P_KIND_TASKS, begin, p2p_chore_run_tic
 
 p2p_error_t *p2p_task_look_ask(const p2p_exchange_context_t *context, apr_pool_t *p, int *asked)
 {
-    apr_array_header_t *ids = apr_array_make(p, 1, sizeof(const char *));
-
     *asked = is_told(context->spec);
-    APR_ARRAY_PUSH(ids, const char *) = "";
-    return *asked ? p2p_task_hint_add(context->db, p, context->spec->target, ids) : NULL;
+    return *asked ? p2p_task_hint_search(context->db, p, context->spec->target) : NULL;
 }
 
 p2p_error_t *p2p_task_look_ask_due(const p2p_exchange_context_t *context, apr_pool_t *p, int *asked)

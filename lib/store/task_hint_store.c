@@ -27,16 +27,20 @@ p2p_error_t *p2p_task_hint_ask(p2p_db_t *db, apr_pool_t *p, const char *target, 
     int again;
 
     P2P_TRY(p2p_chore_enqueue(db, p, &order, &chore, &again));
-    *asked = !again;
+    if (asked) *asked = !again;
     return NULL;
 }
 
 p2p_error_t *p2p_task_hint_add(p2p_db_t *db, apr_pool_t *p, const char *target, const apr_array_header_t *ids)
 {
-    int asked;
-
     P2P_TRY(note_all(db, p, target, ids));
-    return p2p_task_hint_ask(db, p, target, &asked);
+    return p2p_task_hint_ask(db, p, target, NULL);
+}
+
+p2p_error_t *p2p_task_hint_search(p2p_db_t *db, apr_pool_t *p, const char *target)
+{
+    P2P_TRY(note(db, p, target, ""));
+    return p2p_task_hint_ask(db, p, target, NULL);
 }
 
 p2p_error_t *p2p_task_hint_list(p2p_db_t *db, apr_pool_t *p, const char *target, int limit, apr_array_header_t **hints)

@@ -12,7 +12,10 @@
  * that waits already is not doubled; ids beyond P2P_TASK_HINTS become one "". ids: const char *, FHIR ids. Not within a transaction. */
 p2p_error_t *p2p_task_hint_add(p2p_db_t *db, apr_pool_t *p, const char *target, const apr_array_header_t *ids);
 
-/* Enqueues P2P_KIND_TASKS; *asked tells whether it was not waiting already. Not within a transaction. */
+/* The same of a search alone. */
+p2p_error_t *p2p_task_hint_search(p2p_db_t *db, apr_pool_t *p, const char *target);
+
+/* Enqueues P2P_KIND_TASKS; *asked (may be NULL) tells whether it was not waiting already. Not within a transaction. */
 p2p_error_t *p2p_task_hint_ask(p2p_db_t *db, apr_pool_t *p, const char *target, int *asked);
 
 /* One that waits, with the version that p2p_task_hint_done is told. */
