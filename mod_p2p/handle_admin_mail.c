@@ -115,14 +115,13 @@ static const char *next_of(request_rec *r, const list_t *list)
 static int read_query(request_rec *r, list_t *list)
 {
     static const char *const names[] = { "state", "page", NULL };
-    static const char *const states[] = { P2P_MAIL_QUEUED, P2P_MAIL_SENT, P2P_MAIL_UNDELIVERABLE, P2P_MAIL_REFUSED };
     apr_table_t *query;
     const char *page;
     int answer = p2p_query(r, names, &query), known = 0;
 
     if (answer != OK) return answer;
     list->state = apr_table_get(query, "state");
-    for (unsigned i = 0; list->state && i < sizeof states / sizeof *states; i++) known |= !strcmp(states[i], list->state);
+    for (const char *const *state = p2p_mail_states; list->state && *state; state++) known |= !strcmp(*state, list->state);
     if (list->state && !known)
         return p2p_problem(r, HTTP_BAD_REQUEST, "bad-query", "state has to be queued, sent, undeliverable or refused.");
     list->before = APR_INT64_MAX;

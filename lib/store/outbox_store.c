@@ -16,6 +16,8 @@
 #define ID_EPOCH APR_INT64_C(1767225600000) /* 2026-01-01 */
 #define IDS_A_MILLISECOND 4096
 
+const char *const p2p_mail_states[] = {P2P_MAIL_QUEUED, P2P_MAIL_SENT, P2P_MAIL_UNDELIVERABLE, P2P_MAIL_REFUSED, NULL};
+
 static p2p_error_t *make_id(p2p_db_t *db, apr_pool_t *p, apr_int64_t *id)
 {
     apr_uint16_t random;
@@ -190,11 +192,10 @@ p2p_error_t *p2p_outbox_resend(p2p_db_t *db, apr_pool_t *p, const char *target, 
 
 p2p_error_t *p2p_outbox_counts(p2p_db_t *db, apr_pool_t *p, const char *target, json_object **counts)
 {
-    static const char *const states[] = {P2P_MAIL_QUEUED, P2P_MAIL_SENT, P2P_MAIL_UNDELIVERABLE, P2P_MAIL_REFUSED};
     p2p_rows_t rows;
 
     *counts = p2p_json_own(p, json_object_new_object());
-    for (apr_size_t i = 0; i < sizeof states / sizeof *states; i++) p2p_json_add_int(*counts, states[i], 0);
+    for (const char *const *state = p2p_mail_states; *state; state++) p2p_json_add_int(*counts, *state, 0);
     P2P_TRY(p2p_db_select(db, p, P2P_SQL_OUTBOX_COUNTS, &rows, target));
     for (int i = 0; i < rows.count; i++) p2p_json_add_int(*counts, rows.cell[i][0], p2p_rows_int(&rows, i, 1));
     return NULL;

@@ -17,6 +17,9 @@
 #define P2P_MAIL_UNDELIVERABLE "undeliverable" /* tried, and given up */
 #define P2P_MAIL_REFUSED "refused"             /* never tried: by a rule of ours */
 
+/* All of them, up to NULL. */
+extern const char *const p2p_mail_states[];
+
 #define P2P_MAIL_ERASED_AFTER apr_time_from_sec(30 * 86400) /* its end: who it was for and what it was filled with */
 #define P2P_MAIL_A_DAY_MEMBER 5                             /* for one Patient and address */
 #define P2P_MAIL_A_DAY_ADMINISTRATOR 100

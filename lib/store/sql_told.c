@@ -2,7 +2,7 @@
 /* The table of statements, second part: Tasks, events, mail. */
 #include "store/sql_private.h"
 
-#define MAIL_COLUMNS                                                                                     \
+#define MAIL_COLUMNS \
     "id, version, template, role, state, subject, status, address, patient, details, recipient_hash, admitted, create_time, due, tried, " \
     "attempts, code, fault, end_time"
 #define MAILS "SELECT " MAIL_COLUMNS " FROM p2p_outbox WHERE target = %s AND "
@@ -43,12 +43,11 @@ const p2p_sql_statement_t p2p_sql_told[P2P_SQL_COUNT - P2P_SQL_TOLD] = {
         "UPDATE p2p_outbox SET address = %s, recipient_hash = %s, admitted = CASE WHEN %lld = 1 THEN {now} ELSE 0 END, "
         "version = version + 1 WHERE id = %lld AND state = 'queued'", "ssii", 0},
     AT(P2P_SQL_OUTBOX_END) = {"p2p_outbox_end",
-        "UPDATE p2p_outbox SET state = %s, code = %s, fault = %s, details = CASE WHEN %s = '' THEN details ELSE %s END, attempts = attempts + %lld, end_time = {now}, "
-        "version = version + 1 WHERE id = %lld AND state = 'queued'", "sssssii", 0},
+        "UPDATE p2p_outbox SET state = %s, code = %s, fault = %s, details = CASE WHEN %s = '' THEN details ELSE %s END, "
+        "attempts = attempts + %lld, end_time = {now}, version = version + 1 WHERE id = %lld AND state = 'queued'", "sssssii", 0},
     AT(P2P_SQL_OUTBOX_REST) = {"p2p_outbox_rest",
         "UPDATE p2p_outbox SET due = {now} + %lld, code = %s, fault = %s, details = CASE WHEN %s = '' THEN details ELSE %s END, "
-        "attempts = attempts + %lld, "
-        "tried = CASE WHEN tried = 0 AND %lld = 1 THEN {now} ELSE tried END, version = version + 1 WHERE id = %lld AND state = 'queued'",
+        "attempts = attempts + %lld, tried = CASE WHEN tried = 0 AND %lld = 1 THEN {now} ELSE tried END, version = version + 1 WHERE id = %lld AND state = 'queued'",
         "issssiii", 0},
     /* What one of them cannot be made of, none can. */
     AT(P2P_SQL_OUTBOX_REST_TEMPLATE) = {"p2p_outbox_rest_template",
