@@ -229,11 +229,6 @@ static void check_trusts(check_t *check)
     }
 }
 
-static void report_mail(void *baton, const char *name, const p2p_error_t *error)
-{
-    report(baton, name, error);
-}
-
 /* Commands of the runner read it as well. */
 static void check_key_dir(check_t *check)
 {
@@ -330,7 +325,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     check_keys(&check);
     check_trusts(&check);
     check_key_dir(&check);
-    p2p_check_mail(pconf, s, config, report_mail, &check);
+    p2p_check_mail(pconf, s, config, told_fault, &check);
     p2p_check_hook(pconf, s, &config->spec, told_fault, &check);
     check_runner(&check);
     check_database(&check);

@@ -5,6 +5,9 @@
 
 #include <httpd.h>
 
+/* Takes a fault that a check of another file has found in a directive. */
+typedef void p2p_check_fault_fn(void *baton, const char *name, const char *sentence);
+
 /* check_config hook: completes the settings (files read, keys in the ring, database known) and logs one
  * sentence for each fault, which names the directive, where it stands and the remedy. OK, or
  * HTTP_INTERNAL_SERVER_ERROR where there was one. */

@@ -19,7 +19,7 @@ typedef struct checking_t {
     apr_pool_t *p;
     server_rec *s;
     const p2p_spec_t *spec;
-    p2p_check_fault_fn fault;
+    p2p_check_fault_fn *fault;
     void *baton;
 } checking_t;
 
@@ -87,7 +87,7 @@ static void check_headers(const checking_t *c)
     for (header = apr_strtok(copy, "\n", &state); header; header = apr_strtok(NULL, "\n", &state)) check_header(c, header);
 }
 
-void p2p_check_hook(apr_pool_t *p, server_rec *s, const p2p_spec_t *spec, p2p_check_fault_fn fault, void *baton)
+void p2p_check_hook(apr_pool_t *p, server_rec *s, const p2p_spec_t *spec, p2p_check_fault_fn *fault, void *baton)
 {
     checking_t c = {p, s, spec, fault, baton};
 

@@ -79,12 +79,14 @@ static p2p_error_t *check_templates(apr_pool_t *p, const p2p_config_t *config)
     return p2p_mail_templates_check(p, dir);
 }
 
-void p2p_check_mail(apr_pool_t *p, server_rec *s, p2p_config_t *config, p2p_check_report_fn *report, void *baton)
+void p2p_check_mail(apr_pool_t *p, server_rec *s, p2p_config_t *config, p2p_check_fault_fn *fault, void *baton)
 {
+    p2p_error_t *error;
+
     if (!config->spec.mail_server) return;
-    report(baton, "P2PMailServer", check_server(p, s, config));
-    report(baton, "P2PMailFrom", check_from(p, config));
-    report(baton, "P2PMailAdmins", check_admins(p, config));
-    report(baton, "P2PMailAuth", check_auth(p, config));
-    report(baton, "P2PMailTemplates", check_templates(p, config));
+    if ((error = check_server(p, s, config))) fault(baton, "P2PMailServer", error->sentence);
+    if ((error = check_from(p, config))) fault(baton, "P2PMailFrom", error->sentence);
+    if ((error = check_admins(p, config))) fault(baton, "P2PMailAdmins", error->sentence);
+    if ((error = check_auth(p, config))) fault(baton, "P2PMailAuth", error->sentence);
+    if ((error = check_templates(p, config))) fault(baton, "P2PMailTemplates", error->sentence);
 }

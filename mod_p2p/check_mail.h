@@ -3,14 +3,11 @@
 #ifndef P2P_MOD_CHECK_MAIL_H
 #define P2P_MOD_CHECK_MAIL_H
 
-#include "base/error.h"
+#include "check.h"
 #include "mod_p2p.h"
-
-/* Takes what a check of a directive found; error may be NULL. */
-typedef void p2p_check_report_fn(void *baton, const char *name, const p2p_error_t *error);
 
 /* Checks P2PMail… where P2PMailServer is set, and completes the specification: the server's URL in one form, user and password. Mail that would go in the
  * clear is a line in the log. */
-void p2p_check_mail(apr_pool_t *p, server_rec *s, p2p_config_t *config, p2p_check_report_fn *report, void *baton);
+void p2p_check_mail(apr_pool_t *p, server_rec *s, p2p_config_t *config, p2p_check_fault_fn *fault, void *baton);
 
 #endif
