@@ -186,7 +186,7 @@ static p2p_error_t *parse_number(apr_pool_t *p, const char *name, json_object *v
 /* *index is that of the word among names. */
 static p2p_error_t *parse_word(apr_pool_t *p, const char *name, json_object *value, const char *const *names, size_t count, size_t *index)
 {
-    const char *word;
+    const char *word = "";
 
     P2P_TRY(parse_text(p, name, value, &word));
     for (*index = 0; *index < count && strcmp(names[*index], word); ++*index) continue;

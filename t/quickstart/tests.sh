@@ -80,7 +80,7 @@ stage() {
     files=$(sed -n 's/^Files=\([0-9]*\),.*/\1/p' "$log" | tail -n 1)
     files=${files:-1}
     mapfile -t first < <(failed_in "$log")
-    if [ ${#first[@]} -gt 0 ] && [ ${#first[@]} -le 5 ]; then
+    if [ "$name" != analyze ] && [ ${#first[@]} -gt 0 ] && [ ${#first[@]} -le 5 ]; then
         say "Tests: $name, once more: ${first[*]}"
         code=0
         "${command[@]}" "${first[@]}" 2>&1 | tee "$RUN/test-$name-again.log" || code=$?
