@@ -31,6 +31,7 @@
 #define HOUR apr_time_from_sec(3600)
 #define DAY apr_time_from_sec(86400)
 #define HINT_LASTS HOUR                       /* that the target fails to answer; searches have found it by then */
+#define UNANSWERED_MAX 3                      /* Tasks without any answer in one look: it is not those Tasks, then */
 
 /* How a search is written, for servers that understand less and less. */
 typedef enum { SINCE, NEWEST_FIRST, ALL } form_t;
@@ -40,6 +41,7 @@ typedef struct look_t {
     p2p_task_watch_t watch;
     apr_array_header_t *hints; /* p2p_task_hint_t */
     int at;                    /* of them under way */
+    int unanswered;            /* of those that were read */
     int searches;              /* one is to be done */
     form_t form;
     int pages;
@@ -243,16 +245,22 @@ static void hint_is_read(look_t *look, const p2p_add_payer_t *task)
     else next_hint(look);
 }
 
-/* One Task that its server cannot bring holds up no other, and is not asked for for ever. */
+static void leave_hints(look_t *look)
+{
+    if (look->searches == 1) go_on(look, begin_search);
+    else end(look);
+}
+
+/* One Task that its server cannot bring, or never to its end, holds up no other and no search, and is not asked for for ever. */
 static void hint_is_not_read(look_t *look, const char *fault, int answered)
 {
-    if (answered && hint_at(look)->age > HINT_LASTS) {
-        hint_is_read(look, NULL);
-        return;
-    }
+    int is_over = hint_at(look)->age > HINT_LASTS;
+
+    look->unanswered += !answered;
     fail(look, fault);
-    if (answered) next_hint(look);
-    else end(look);
+    if (is_over) hint_is_read(look, NULL);
+    else if (look->unanswered < UNANSWERED_MAX) next_hint(look);
+    else leave_hints(look);
 }
 
 static void on_task(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len, const p2p_error_t *error)
@@ -262,8 +270,13 @@ static void on_task(void *baton, int status, const apr_table_t *fields, const ch
     p2p_add_payer_t *task = NULL;
 
     (void)fields;
+    if (fault && (status == 401 || status == 429)) { /* so it is with all of them */
+        fail(look, fault);
+        end(look);
+        return;
+    }
     if (fault) {
-        hint_is_not_read(look, fault, !error && status != 401 && status != 429);
+        hint_is_not_read(look, fault, !error);
         return;
     }
     if (status == 200 && p2p_add_payer_read(look->run.asking, body, len, look->run.context->spec->target, &task)) task = NULL;
@@ -278,10 +291,8 @@ static void read_hint(look_t *look)
         const char *target = look->run.context->spec->target;
 
         ask(look, apr_pstrcat(look->run.asking, target, "/Task/", hint_at(look)->task_id, NULL), on_task);
-    } else if (look->searches == 1) {
-        go_on(look, begin_search);
     } else {
-        end(look);
+        leave_hints(look);
     }
 }
 

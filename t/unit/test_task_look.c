@@ -293,6 +293,44 @@ static void one_that_fails(void **state)
     assert_int_equal(hints(), 0);
 }
 
+/* Nor does one that never comes to its end: too large, too slow, or cut short each time. */
+static void one_without_an_end(void **state)
+{
+    (void)state;
+    known();
+    hint("a");
+    hint("b");
+    fake_failure(&fake, "timed-out");
+    fake_answer(&fake, 200, task("b", "requested", "09:01:00"));
+    look();
+    events("b requested");
+    assert_int_equal(hints(), 1);
+    run_sql("UPDATE p2p_task_watch SET searched = searched - 31000000");
+    fake_failure(&fake, "timed-out");
+    answer_at("Sun, 22 Nov 2026 09:02:00 GMT", page(task("c", "requested", "09:01:30"), NULL, NULL));
+    look();
+    events("b requested, c requested");
+    assert_string_equal(watch().fault, "Reading a Task: The peer is timed-out.");
+    run_sql("UPDATE p2p_task_hint SET noted = noted - 3700000000");
+    fake_failure(&fake, "timed-out");
+    look();
+    assert_int_equal(hints(), 0);
+}
+
+/* A target that answers nothing is not asked for each of a thousand. */
+static void none_answered(void **state)
+{
+    static const char *const ids[] = {"a", "b", "c", "d", "e"};
+
+    (void)state;
+    known();
+    for (int i = 0; i < 5; i++) hint(ids[i]);
+    for (int i = 0; i < 3; i++) fake_failure(&fake, "timed-out");
+    look();
+    assert_int_equal(fake.count, 3);
+    assert_int_equal(hints(), 5);
+}
+
 /* A search that fails is not known to have been made. */
 static void searches_that_fail(void **state)
 {
@@ -434,7 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_was_there_before), TEST(since_the_mark), TEST(with_a_subscription), TEST(hints_read), TEST(no_status), TEST(hints_bring_a_search),
-        TEST(asked_to_search), TEST(hinted_meanwhile), TEST(trouble), TEST(one_that_fails), TEST(searches_that_fail), TEST(pages_that_lead_astray),
+        TEST(asked_to_search), TEST(hinted_meanwhile), TEST(trouble), TEST(one_that_fails), TEST(one_without_an_end), TEST(none_answered), TEST(searches_that_fail), TEST(pages_that_lead_astray),
         TEST(plainer_searches), TEST(killed_between_pages), TEST(long_ago), TEST(nobody_is_told), TEST(when_due),
     };
 
