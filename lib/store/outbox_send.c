@@ -3,6 +3,7 @@
 #include "store/outbox_store.h"
 
 #include <string.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include "store/job_private.h"
 #include "store/outbox_private.h"
@@ -32,10 +33,14 @@ static p2p_error_t *fence(p2p_db_t *db, apr_pool_t *p, const change_t *c)
 
 /* ---- Admission ---- */
 
+/* A box is the same however its address is written, but for the few that tell large letters from small: those share a day's mails. */
 static const char *recipient_hash(apr_pool_t *p, const change_t *c, int key)
 {
+    char *address = apr_pstrdup(p, c->address);
+
+    for (char *at = address; *at; at++) *at = (char)apr_tolower(*at);
     return p2p_keyed_hash(p, c->hashes, key, "mail-recipient",
-                          apr_pstrcat(p, c->target, "\n", c->mail->role, "\n", c->mail->patient, "\n", c->address, NULL));
+                          apr_pstrcat(p, c->target, "\n", c->mail->role, "\n", c->mail->patient, "\n", address, NULL));
 }
 
 static p2p_error_t *count_recent(p2p_db_t *db, apr_pool_t *p, const change_t *c, apr_int64_t *count)

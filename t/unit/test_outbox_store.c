@@ -154,6 +154,19 @@ static void so_many_a_day(void **state)
     assert_true(admitted(7, "a@example.org"));
 }
 
+/* Whatever is written large, it is the same box. */
+static void of_one_address(void **state)
+{
+    static const char *const addresses[] = {"a@example.org", "A@example.org", "a@Example.ORG", "A@EXAMPLE.ORG", "a@example.orG"};
+    int first;
+
+    (void)state;
+    for (int i = 0; i < 6; i++) note_event(apr_psprintf(pool, "Task/%d", i), "accepted", &first);
+    for (int i = 0; i < 5; i++) assert_true(admitted(i, addresses[i]));
+    assert_string_equal(mail_at(1)->address, "A@example.org");
+    assert_false(admitted(5, "a@eXample.org"));
+}
+
 static void of_each_patient_and_role(void **state)
 {
     int first;
@@ -367,7 +380,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         OUTBOX_TEST(each_event_once), OUTBOX_TEST(in_the_transaction), OUTBOX_TEST(sealed), OUTBOX_TEST(ids), OUTBOX_TEST(asking),
-        OUTBOX_TEST(oldest_first), OUTBOX_TEST(so_many_a_day), OUTBOX_TEST(of_each_patient_and_role), OUTBOX_TEST(outcomes), OUTBOX_TEST(lost),
+        OUTBOX_TEST(oldest_first), OUTBOX_TEST(so_many_a_day), OUTBOX_TEST(of_one_address), OUTBOX_TEST(of_each_patient_and_role),
+        OUTBOX_TEST(outcomes), OUTBOX_TEST(lost),
         OUTBOX_TEST(holds), OUTBOX_TEST(lists), OUTBOX_TEST(resending), OUTBOX_TEST(retention),
     };
 
