@@ -36,7 +36,7 @@ typedef struct check_t {
     p2p_hook_subscription_t wanted;
     const char *id;           /* under which it is asked for; "" until it is known */
     int writes;               /* of its contents, in this check; once is enough */
-    int creations, switches, waited, made_active;
+    int creations, switches, waited, made_active, searched_again;
     const p2p_hook_subscription_t *surplus; /* SURPLUS_MAX at most, */
     int surplus_count, removed;             /* of them removed */
     p2p_http_timer_t *timer;
@@ -300,10 +300,19 @@ static const char *id_in_location(apr_pool_t *p, const apr_table_t *fields)
     return p2p_is_fhir_id(at, len) ? apr_pstrmemdup(p, at, len) : NULL;
 }
 
+/* The id under which it was written, by Location or by what it brings; NULL where neither tells. */
+static const char *id_in_answer(check_t *c, const apr_table_t *fields, const char *body, apr_size_t len)
+{
+    const char *id = id_in_location(c->run.pool, fields);
+    p2p_hook_subscription_t *said = NULL;
+
+    if (!id && !p2p_hook_subscription_read(c->run.pool, body, len, &said) && said) id = said->id;
+    return id;
+}
+
 static void on_created(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len, const p2p_error_t *error)
 {
     check_t *c = baton;
-    p2p_hook_subscription_t *said = NULL;
     const char *id;
 
     if (is_trouble(c, "POST Subscription", status, error)) return;
@@ -311,8 +320,7 @@ static void on_created(void *baton, int status, const apr_table_t *fields, const
         refuse(c, "POST Subscription", status, body, len);
         return;
     }
-    id = id_in_location(c->run.pool, fields);
-    if (!id && !p2p_hook_subscription_read(c->run.pool, body, len, &said) && said) id = said->id;
+    id = id_in_answer(c, fields, body, len);
     if (status == 412 || !id) {
         search(c, on_searched);
         return;
@@ -352,7 +360,8 @@ static void on_searched(void *baton, int status, const apr_table_t *fields, cons
     if (is_trouble(c, "GET Subscription?url=", status, error)) return;
     if (status == 200 && !p2p_hook_subscription_read_page(c->run.asking, body, len, &all)) best = choose(c, all);
     if (!best) {
-        create(c);
+        if (c->searched_again) fail(c, "it has gone away while it was looked at.");
+        else create(c);
         return;
     }
     c->id = best->id;
@@ -364,22 +373,33 @@ static void search(check_t *c, p2p_http_whole_fn done)
     ask(c, "GET", apr_pstrcat(c->run.asking, "?", endpoint_query(c), "&_count=50", NULL), NULL, 0, NULL, done);
 }
 
-/* Who may not choose an id is told so by 404 or 405, or by a 400; what he may do is seen when it is created. */
+/* Who may not choose an id is told so by 404 or 405, or by a 400; what he may do is seen when it is created. Some take it and choose one all the
+ * same. */
 static void on_put_new(void *baton, int status, const apr_table_t *fields, const char *body, apr_size_t len, const p2p_error_t *error)
 {
     check_t *c = baton;
 
-    (void)fields, (void)body, (void)len;
     if (is_trouble(c, "PUT Subscription", status, error)) return;
     c->writes = status < 400;
-    if (c->writes) get(c);
-    else search(c, on_searched);
+    if (c->writes) {
+        const char *id = id_in_answer(c, fields, body, len);
+
+        if (id) c->id = id;
+        get(c);
+    } else {
+        search(c, on_searched);
+    }
 }
 
 static void missing(check_t *c)
 {
     const p2p_spec_t *spec = c->run.context->spec;
 
+    if (c->writes && !c->switches && !c->made_active && !c->searched_again) {
+        c->searched_again = 1;
+        search(c, on_searched);
+        return;
+    }
     if (c->writes || c->switches || c->made_active) {
         fail(c, "it has gone away while it was looked at.");
         return;

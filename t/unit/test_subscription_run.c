@@ -420,12 +420,42 @@ static void trouble(void **state)
     assert_int_equal(row()->attempts, 0);
 }
 
+/* A target that takes a PUT and chooses an id all the same: what it says it made is ours, and no further one is made each time. */
+static void put_under_another_id(void **state)
+{
+    (void)state;
+    fake_answer(&fake, 404, "");
+    fake_answer(&fake, 201, there("s-1", "requested"));
+    fake_answer(&fake, 200, there("s-1", "active"));
+    fake_answer(&fake, 200, page(there("s-1", "active"), NULL));
+    check();
+    asked(1, "PUT", at(derived()));
+    asked(2, "GET", at("s-1"));
+    assert_string_equal(row()->id, "s-1");
+    well("s-1");
+}
+
+static void put_under_an_id_untold(void **state)
+{
+    (void)state;
+    fake_answer(&fake, 404, "");
+    fake_answer(&fake, 200, "");
+    fake_answer(&fake, 404, "");
+    fake_answer(&fake, 200, page(there("s-1", "active"), NULL));
+    fake_answer(&fake, 200, page(there("s-1", "active"), NULL));
+    check();
+    asked(3, "GET", AT_TARGET QUERY "&_count=50");
+    assert_string_equal(row()->id, "s-1");
+    well("s-1");
+}
+
 static void gone_while_looked_at(void **state)
 {
     (void)state;
     fake_answer(&fake, 404, "");
     fake_answer(&fake, 201, "");
     fake_answer(&fake, 404, "");
+    fake_answer(&fake, 200, EMPTY);
     check();
     assert_non_null(strstr(row()->fault, "gone away"));
     settings->conditional_ids = 1;
@@ -519,7 +549,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(seeded_by_id), TEST(never_without_reason), TEST(made_active), TEST(never_active), TEST(created_instead), TEST(conditional),
         TEST(found_by_the_target), TEST(switched_on_again), TEST(switched_off_for_good), TEST(kept_up_to_date), TEST(headers_hidden),
-        TEST(second_ones_removed), TEST(refused), TEST(words_of_a_refusal), TEST(trouble), TEST(gone_while_looked_at), TEST(not_wanted),
+        TEST(second_ones_removed), TEST(refused), TEST(words_of_a_refusal), TEST(trouble), TEST(put_under_another_id),
+        TEST(put_under_an_id_untold), TEST(gone_while_looked_at), TEST(not_wanted),
         TEST(without_the_key), TEST(when_due), TEST(abandoned), TEST(stopped),
     };
 
