@@ -76,6 +76,10 @@ p2p_smtp_outcome_t p2p_smtp_judge_reply(apr_pool_t *p, const p2p_smtp_connection
         *error = p2p_smtp_broken(p, c, "mail-later", "%s does not take the mail now.");
         return P2P_SMTP_LATER;
     }
+    if (code == 530) { /* RFC 4954 section 6, RFC 3207 section 4: to any command */
+        *error = p2p_smtp_broken(p, c, "mail-sign-in", "%s takes no mail before we sign in, or turn to TLS. Check P2PMailAuth and P2PMailStartTLS.");
+        return P2P_SMTP_FAULT;
+    }
     if (c->state == P2P_SMTP_MAIL) {
         *error = p2p_smtp_broken(p, c, "mail-sender", "%s does not take mail from this sender. Check P2PMailFrom and P2PMailAuth.");
         return P2P_SMTP_FAULT;

@@ -142,6 +142,7 @@ static void answers_are_judged(void **state)
     expect(*state, "message-554@b.example", P2P_SMTP_NEVER, "mail-message");
     expect(*state, "rcpt-200@b.example", P2P_SMTP_SENT, "");
     expect(*state, "data-250@b.example", P2P_SMTP_LATER, "mail-later");
+    expect(*state, "rcpt-530@b.example", P2P_SMTP_FAULT, "mail-sign-in"); /* no recipient would do any better */
     call = sent_from(*state, "mail-550@a.example", "ok@b.example");
     assert_int_equal(call.outcome, P2P_SMTP_FAULT);
     assert_string_equal(call.code, "mail-sender");
