@@ -49,6 +49,7 @@ typedef struct look_t {
     apr_pool_t *place;         /* has url */
     const char *url;           /* of the page under way */
     apr_time_t server_time;    /* when the first page was answered */
+    int is_set_back;           /* the mark was, since it lay in the future */
     int has_mail;
     const char *fault;         /* NULL: none so far */
     int is_refused;            /* by the database: nothing is noted of it but in the log */
@@ -347,14 +348,35 @@ static void begin_search(look_t *look)
     read_page(look);
 }
 
+static apr_time_t date_of(const apr_table_t *fields)
+{
+    const char *date = fields ? apr_table_get(fields, "Date") : NULL;
+
+    return date ? apr_date_parse_http(date) : 0;
+}
+
 /* The server's time when it was asked, as near as it is told. */
 static apr_time_t time_of(const look_t *look, const apr_table_t *fields, const p2p_add_payer_page_t *page)
 {
-    const char *date = fields ? apr_table_get(fields, "Date") : NULL;
-    apr_time_t time = date ? apr_date_parse_http(date) : 0;
+    apr_time_t time = date_of(fields);
 
     if (!time) time = page->latest;
     return time ? time : look->run.context->clock->now(look->run.context->clock->baton);
+}
+
+/* The server's clock was wrong at the last search, or is now: the mark goes to where that search was by the clock of now, else nothing would be found
+ * until the clock comes there. Returns 0 where all is well. */
+static int set_back(look_t *look, const apr_table_t *fields)
+{
+    p2p_task_watch_t *watch = &look->watch;
+    apr_time_t date = date_of(fields);
+
+    if (!date || !watch->until || look->is_set_back || date + OVERLAP >= watch->until) return 0;
+    look->is_set_back = 1;
+    watch->until = date - (watch->now > watch->searched ? watch->now - watch->searched : 0);
+    if (watch->began > watch->until) watch->began = watch->until;
+    p2p_log(look->run.context->log, P2P_LOG_NOTICE, "The target's clock has gone back: Tasks are searched for from before that");
+    return 1;
 }
 
 typedef struct page_work_t {
@@ -451,6 +473,10 @@ static void on_page(void *baton, int status, const apr_table_t *fields, const ch
     if (fault) {
         fail(look, fault);
         end(look);
+        return;
+    }
+    if (look->pages == 1 && set_back(look, fields)) {
+        go_on(look, begin_search);
         return;
     }
     if (look->pages == 1) look->server_time = time_of(look, fields, &page);

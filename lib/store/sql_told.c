@@ -89,10 +89,11 @@ const p2p_sql_statement_t p2p_sql_told[P2P_SQL_COUNT - P2P_SQL_TOLD] = {
     AT(P2P_SQL_WATCH_BEGIN) = {"p2p_watch_begin",
         "INSERT INTO p2p_task_watch (target, began) VALUES (%s, %lld) ON CONFLICT (target) DO UPDATE SET began = excluded.began "
         "WHERE p2p_task_watch.began = 0", "si", 0},
-    /* What is known is never forgotten, whoever comes late. */
+    /* Whoever comes a little late takes nothing back; a mark further ahead than a search overlaps was of a clock that was wrong. */
     AT(P2P_SQL_WATCH_SEARCHED) = {"p2p_watch_searched",
         "INSERT INTO p2p_task_watch (target, until, searched, due) VALUES (%s, %lld, {now}, {now} + %lld) ON CONFLICT (target) DO UPDATE SET "
-        "until = CASE WHEN p2p_task_watch.until > excluded.until THEN p2p_task_watch.until ELSE excluded.until END, "
+        "began = CASE WHEN p2p_task_watch.began > excluded.until THEN excluded.until ELSE p2p_task_watch.began END, "
+        "until = CASE WHEN p2p_task_watch.until - excluded.until BETWEEN 0 AND 180000000 THEN p2p_task_watch.until ELSE excluded.until END, "
         "searched = excluded.searched, due = excluded.due, attempts = 0, fault = ''", "sii", 0},
     AT(P2P_SQL_WATCH_FAILED) = {"p2p_watch_failed",
         "INSERT INTO p2p_task_watch (target, fault, due, attempts) VALUES (%s, %s, {now} + %lld, 1) ON CONFLICT (target) DO UPDATE SET "

@@ -139,6 +139,29 @@ static void since_the_mark(void **state)
     assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_job WHERE kind = 'mail'"), 1);
 }
 
+/* A target whose clock was wrong once: what came before that was mended is found, and told, however far ahead it was; also at the first search. */
+static void clock_set_back(void **state)
+{
+    (void)state;
+    known();
+    for (int first = 0; first < 2; first++) {
+        if (first) run_sql("DELETE FROM p2p_task_watch");
+        else run_sql("UPDATE p2p_task_watch SET due = 0");
+        answer_at("Tue, 22 Nov 2039 09:05:00 GMT", EMPTY);
+        look();
+        assert_in_range(watch().until, 2200000000000000, 2210000000000000);
+        run_sql("UPDATE p2p_task_watch SET due = 0, searched = searched - 600000000");
+        answer_at("Sun, 22 Nov 2026 09:10:00 GMT", EMPTY);
+        answer_at("Sun, 22 Nov 2026 09:10:00 GMT", page(task(first ? "b" : "a", "requested", "09:05:00"), NULL, NULL));
+        look();
+        assert_int_equal(fake.count, 2);
+        assert_non_null(strstr(fake.asked[1].url, "&_lastUpdated=ge2026-11-22T08:5"));
+        assert_int_equal(mails(), 1 + first);
+        assert_int_equal(watch().until, 1795338600000000);
+        assert_true(watch().began <= watch().until);
+    }
+}
+
 /* While deliveries come, a search is seldom due. */
 static void with_a_subscription(void **state)
 {
@@ -471,7 +494,7 @@ static void when_due(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_was_there_before), TEST(since_the_mark), TEST(with_a_subscription), TEST(hints_read), TEST(no_status), TEST(hints_bring_a_search),
+        TEST(what_was_there_before), TEST(since_the_mark), TEST(clock_set_back), TEST(with_a_subscription), TEST(hints_read), TEST(no_status), TEST(hints_bring_a_search),
         TEST(asked_to_search), TEST(hinted_meanwhile), TEST(trouble), TEST(one_that_fails), TEST(one_without_an_end), TEST(none_answered), TEST(searches_that_fail), TEST(pages_that_lead_astray),
         TEST(plainer_searches), TEST(killed_between_pages), TEST(long_ago), TEST(nobody_is_told), TEST(when_due),
     };
