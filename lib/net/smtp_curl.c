@@ -162,7 +162,7 @@ static void connected(p2p_curl_owner_t *owner, CURLcode result)
     p2p_smtp_outcome_t outcome;
 
     if (c->is_over) return;
-    if (result == CURLE_OK) {
+    if (result == CURLE_OK && p2p_smtp_is_signed_in(c)) {
         p2p_smtp_talk(c, 1);
         return;
     }

@@ -31,6 +31,11 @@ static const judgement_t judgements[] = {
 };
 static const judgement_t not_now = {CURLE_OK, P2P_SMTP_LATER, P2P_SMTP_AWAY, "%s lets nobody in now."};
 
+static const judgement_t not_asked = {CURLE_OK, P2P_SMTP_FAULT, "mail-sign-in",
+    "%s offers no way to sign in, although there is P2PMailAuth. Check the port and TLS of P2PMailServer, or take P2PMailAuth out."};
+
+#define SIGNED_IN 235 /* RFC 4954, section 4 */
+
 /* The server's last line without control characters, and libcurl's words. */
 static const char *detail_of(apr_pool_t *p, const p2p_smtp_connection_t *c, const char *more)
 {
@@ -58,11 +63,17 @@ static int last_code(const p2p_smtp_connection_t *c)
     return (said[0] - '0') * 100 + (said[1] - '0') * 10 + said[2] - '0';
 }
 
+int p2p_smtp_is_signed_in(const p2p_smtp_connection_t *c)
+{
+    return !c->client->user || last_code(c) == SIGNED_IN;
+}
+
 p2p_smtp_outcome_t p2p_smtp_judge_connect(apr_pool_t *p, const p2p_smtp_connection_t *c, CURLcode result, p2p_error_t **error)
 {
     const judgement_t *j = judgements;
     const char *words = c->curl_said[0] ? c->curl_said : curl_easy_strerror(result);
 
+    if (result == CURLE_OK) j = &not_asked;
     while (j->result != result && j->result != CURLE_OK) j++;
     if (last_code(c) / 100 == 4) j = &not_now;
     *error = p2p_error_detail(p, p2p_smtp_broken(p, c, j->code, j->sentence),

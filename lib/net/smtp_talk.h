@@ -82,7 +82,10 @@ void p2p_smtp_talk(p2p_smtp_connection_t *c, int is_new);
 /* An easy handle with everything set. NULL where there is no memory. */
 CURL *p2p_smtp_setup(p2p_smtp_connection_t *c);
 
-/* How a try to connect ended that did not succeed; error in p. */
+/* Of a connection that stands: has the server taken user and password, where there are any? libcurl goes on without where it is not asked for them. */
+int p2p_smtp_is_signed_in(const p2p_smtp_connection_t *c);
+
+/* How a try to connect ended that did not succeed, or (CURLE_OK) did without our being signed in; error in p. */
 p2p_smtp_outcome_t p2p_smtp_judge_connect(apr_pool_t *p, const p2p_smtp_connection_t *c, CURLcode result, p2p_error_t **error);
 
 /* How a reply that is not the one that was hoped for ends the mail. */

@@ -124,6 +124,12 @@ $stranger->stop;
 refused('nobody there', httpd($stranger->directives)->spec_file, 69, qr/cannot be reached.*unreachable/);
 $wrong->stop;
 
+# A server that asks nobody who he is, where we are to say it.
+my $unasked = P2P::Smtpd->start(mode => 'plain', user => undef);
+refused('no AUTH offered', httpd($unasked->directives(P2PMailAuth => $smtpd->{auth_file}))->spec_file, 78, qr/offers no way to sign in.*mail-sign-in/);
+is(scalar(() = $unasked->mails), 0, 'no mail goes that way');
+$unasked->stop;
+
 my $smtps = P2P::Smtpd->start(mode => 'smtps');
 is((mail_test(httpd($smtps->directives)->spec_file))[0], 0, 'smtps: a mail is sent');
 ok(($smtps->mails)[0]{tls}, 'smtps: over TLS');
