@@ -69,10 +69,20 @@ static int is_json(request_rec *r)
     return 1;
 }
 
+static int count_field(void *count, const char *name, const char *value)
+{
+    (void)name, (void)value;
+    return ++*(int *)count;
+}
+
+/* What was done to the answer; of several fields nobody takes but the first away, so they are none that is known here. */
 static const char *encoding_of(request_rec *r)
 {
     const char *encoding = apr_table_get(r->headers_out, "Content-Encoding");
+    int fields = 0;
 
+    apr_table_do(count_field, &fields, r->headers_out, "Content-Encoding", NULL);
+    if (fields > 1) return "several";
     if (!encoding) encoding = r->content_encoding;
     return encoding && *encoding && ap_cstr_casecmp(encoding, "identity") ? encoding : NULL;
 }

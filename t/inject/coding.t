@@ -23,6 +23,7 @@ sub answer {
     my $text = $kind eq 'other' ? $TEXT =~ s/searchset/collection/r : $TEXT;
     my @fields = ('ETag: "3"', 'Vary: Accept-Encoding');
     if ($coding eq 'plain' || $coding eq 'polite' && !$may) { $r->reply(200, $text, @fields) }
+    elsif ($coding eq 'twice') { $r->reply(200, memGzip(memGzip($text)), @fields, 'Content-Encoding: gzip', 'Content-Encoding: gzip') }
     elsif ($coding eq 'brotli') { $r->reply(200, "\x1b\x00nobody-reads-this", @fields, 'Content-Encoding: br') }
     elsif ($coding eq 'cut') {
         my $zip = memGzip($text);
@@ -68,6 +69,8 @@ try_one($httpd, 'always', 'gzip', 'gzip', 'mod_deflate');
 
 my $other = $httpd->get('/fhir/Patient/always-other/$everything', 'Accept-Encoding' => 'gzip');
 ok(decoded($other) eq $TEXT =~ s/searchset/collection/r, 'a compressed Bundle of another type has the same bytes once decoded');
+my $twice = $httpd->get('/fhir/Patient/twice-bundle/$everything');
+ok((memGunzip(memGunzip($twice->{content}) // "") // "") eq $TEXT, 'what was compressed twice passes as it is');
 my $brotli = $httpd->get('/fhir/Patient/brotli-bundle/$everything', 'Accept-Encoding' => 'br');
 is($brotli->{content}, "\x1b\x00nobody-reads-this", 'a coding that nobody asked for passes');
 is($brotli->{headers}{'content-encoding'}, 'br', '... as such');
