@@ -53,14 +53,11 @@ static int fits(const finding_t *f, const p2p_add_payer_t *task)
            && (p2p_same_name(task->payer, server->name) || p2p_same_name(task->payer, server->organization_id));
 }
 
-/* A page without a next one, or whose next one leads elsewhere, is the last. */
+/* A page without a next one, or with one that is no URL, is the last. */
 static const char *next_page(finding_t *f, const p2p_add_payer_page_t *page)
 {
-    p2p_uri_t endpoint, next;
-
     if (!*page->next || f->pages >= P2P_ASKED_FOR_PAGES) return NULL;
-    if (p2p_uri_parse(f->pool, f->search.target, &endpoint) || p2p_uri_resolve(f->pool, f->url, page->next, &next)) return NULL;
-    return p2p_uri_is_under(&endpoint, &next) ? p2p_uri_text(f->pool, &next) : NULL;
+    return p2p_add_payer_next(f->pool, f->search.target, f->url, page->next);
 }
 
 static void take_page(finding_t *f, const char *body, apr_size_t len)

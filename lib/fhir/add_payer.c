@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/uri.h"
 #include "fhir/bundle.h"
 #include "fhir/reference.h"
 
@@ -188,6 +189,28 @@ p2p_error_t *p2p_add_payer_read_page(apr_pool_t *p, const char *body, apr_size_t
     if (next) page->next = next;
     p2p_bundle_reader_close(reader);
     return error;
+}
+
+static int ends_in_task(const char *path)
+{
+    apr_size_t len = strlen(path), task = strlen("/Task");
+
+    return len >= task && !strcmp(path + len - task, "/Task");
+}
+
+const char *p2p_add_payer_next(apr_pool_t *p, const char *target, const char *at, const char *link)
+{
+    p2p_uri_t endpoint, next;
+    int is_ours;
+
+    if (p2p_uri_parse(p, target, &endpoint) || p2p_uri_resolve(p, at, link, &next)) return NULL;
+    is_ours = p2p_uri_same_origin(&endpoint, &next);
+    next.scheme = endpoint.scheme;
+    next.host = endpoint.host;
+    next.port = endpoint.port;
+    if (!is_ours && !p2p_uri_is_under(&endpoint, &next))
+        next.path = ends_in_task(next.path) ? apr_pstrcat(p, p2p_uri_trim(p, endpoint.path), "/Task", NULL) : endpoint.path;
+    return p2p_uri_text(p, &next);
 }
 
 int p2p_add_payer_is_open(const p2p_add_payer_t *task)

@@ -34,6 +34,10 @@ typedef struct p2p_add_payer_page_t {
 } p2p_add_payer_page_t;
 p2p_error_t *p2p_add_payer_read_page(apr_pool_t *p, const char *body, apr_size_t len, const char *target, p2p_add_payer_page_t *page);
 
+/* The URL of a page that link, on the page at, leads to, in p; NULL where it is no URL. It is always one of the target: a server that knows itself by another name (it
+ * stands behind a proxy) is asked where we know it, for the same query. */
+const char *p2p_add_payer_next(apr_pool_t *p, const char *target, const char *at, const char *link);
+
 /* Is it open, that is, in no final status? */
 int p2p_add_payer_is_open(const p2p_add_payer_t *task);
 

@@ -419,19 +419,14 @@ static int is_enough(const look_t *look, const p2p_add_payer_page_t *page)
     return look->form == NEWEST_FIRST && look->watch.until && page->latest && page->latest < since(look);
 }
 
-/* The next page's URL in *url, NULL at the end. Nothing leaves the target's origin. Of what was there before the first search enough is enough. */
+/* The next page's URL in *url, NULL at the end. Of what was there before the first search enough is enough. */
 static const char *find_next(look_t *look, const p2p_add_payer_page_t *page, const char **url)
 {
-    apr_pool_t *p = look->run.asking;
-    p2p_uri_t here, next;
-
     *url = NULL;
     if (!*page->next || is_enough(look, page)) return NULL;
-    if (p2p_uri_parse(p, look->url, &here) || p2p_uri_resolve(p, look->url, page->next, &next) || !p2p_uri_same_origin(&here, &next))
-        return "A search for Tasks names a next page that is not the target's.";
-    if (look->pages < PAGES_MAX) *url = p2p_uri_text(p, &next);
-    else if (look->watch.until) return "A search for Tasks has more than 1,000 pages.";
-    return NULL;
+    if (look->pages >= PAGES_MAX) return look->watch.until ? "A search for Tasks has more than 1,000 pages." : NULL;
+    *url = p2p_add_payer_next(look->run.asking, look->run.context->spec->target, look->url, page->next);
+    return *url ? NULL : "A search for Tasks names a next page that is no URL.";
 }
 
 static void take_page(look_t *look, const p2p_add_payer_page_t *page)

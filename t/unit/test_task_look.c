@@ -377,17 +377,26 @@ static void searches_that_fail(void **state)
 /* What was found counts, what was not is looked for again. */
 static void pages_that_lead_astray(void **state)
 {
-    static const char *const next[] = {"https://evil.example/fhir?page=2", "http://target.example/fhir?page=2", "//evil.example/x"};
+    static const char *const next[][2] = { /* a server behind a proxy does not know where we find it; nobody else is asked */
+        {"https://inside.example:8080/fhir?page=2", TARGET "?page=2"}, {"http://target.example/fhir/Task?page=2", TARGET "/Task?page=2"},
+        {"//inside.example/r4/Task?page=2", TARGET "/Task?page=2"}, {"//inside.example/x?page=2", TARGET "?page=2"}};
 
     (void)state;
     known();
     for (size_t i = 0; i < sizeof next / sizeof *next; i++) {
         run_sql("UPDATE p2p_task_watch SET due = 0");
-        answer_at("Sun, 22 Nov 2026 09:10:00 GMT", page(task(apr_psprintf(pool, "a%d", (int)i), "requested", "09:05:00"), NULL, next[i]));
+        answer_at("Sun, 22 Nov 2026 09:10:00 GMT", page(task(apr_psprintf(pool, "a%d", (int)i), "requested", "09:05:00"), NULL, next[i][0]));
+        fake_answer(&fake, 404, "");
         look();
-        assert_int_equal(fake.count, 1);
-        assert_non_null(strstr(watch().fault, "not the target's"));
+        assert_int_equal(fake.count, 2);
+        assert_string_equal(fake.asked[1].url, next[i][1]);
+        assert_non_null(strstr(watch().fault, "404"));
     }
+    run_sql("UPDATE p2p_task_watch SET due = 0");
+    answer_at("Sun, 22 Nov 2026 09:10:00 GMT", page(task("a4", "requested", "09:05:00"), NULL, "ftp://target.example/fhir"));
+    look();
+    assert_int_equal(fake.count, 1);
+    assert_non_null(strstr(watch().fault, "no URL"));
     run_sql("UPDATE p2p_task_watch SET due = 0");
     answer_at("Sun, 22 Nov 2026 09:10:00 GMT", page(task("b", "requested", "09:05:00"), NULL, "?page=2"));
     answer_at("Sun, 22 Nov 2026 09:10:00 GMT", page(task("c", "requested", "09:05:00"), NULL, TARGET "/Task?page=2"));
@@ -395,7 +404,7 @@ static void pages_that_lead_astray(void **state)
     assert_string_equal(fake.asked[1].url, TARGET "/Task?page=2");
     assert_non_null(strstr(watch().fault, "twice"));
     assert_int_equal(watch().until, 1795338000000000);
-    assert_int_equal(mails(), 5);
+    assert_int_equal(mails(), 7);
 }
 
 /* A server that does not know _lastUpdated, and one that cannot sort either. */
