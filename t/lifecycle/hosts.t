@@ -70,9 +70,13 @@ sub begun { my ($name, $path, $since) = @_; my ($job) = $path =~ /(\d+)$/; retur
 
 # ---- Exchanges ----
 
+# How many runners have a lease: one that comes back after a cut may take some seconds to.
+sub runners { return P2P::Databases::run_sql(\%db, 'SELECT COUNT(*) FROM p2p_runner WHERE lease_until > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)') }
+
 # Orders all members' records, in turns at the two hosts; returns paths, once parts of each have landed.
 sub order_all {
     my ($name) = @_;
+    ok($x{b}{httpd}->wait_for(sub { runners() == 2 }, 60), "$name: both hosts are at work");
     $x{a}->reset_target;
     $x{b}{before} = $x{a}{before};
     my @paths;
