@@ -196,7 +196,29 @@ static const char *const schema_4[] = {
     NULL,
 };
 
-static const char *const *const steps[P2P_SCHEMA] = {schema_1, schema_2, schema_3, schema_4};
+/* Schema 5: what people see. */
+static const char *const schema_5[] = {
+    /* Sums of an hour, which the runners keep. hour: its beginning; runner: HOST/SLOT, so that no two of them wait for each other's row; peer:
+     * "oidc_server/ID", or "target". completed, failed, stopped: exchanges that ended; resources and bytes: that landed; errors: what a peer
+     * answered, or did not, that kept us waiting. */
+    "CREATE TABLE p2p_stat (target TEXT NOT NULL, hour BIGINT NOT NULL, runner TEXT NOT NULL, peer TEXT NOT NULL, completed" NUMBER_COLUMN
+    ", failed" NUMBER_COLUMN ", stopped" NUMBER_COLUMN ", resources" NUMBER_COLUMN ", bytes" NUMBER_COLUMN ", errors" NUMBER_COLUMN
+    ", PRIMARY KEY (target, hour, runner, peer))",
+
+    /* Why a job does not go on at the moment ("" where it does), and until when; when its token was last refreshed. */
+    "ALTER TABLE p2p_job ADD COLUMN wait_code" TEXT_COLUMN,
+    "ALTER TABLE p2p_job ADD COLUMN wait_until" NUMBER_COLUMN,
+    "ALTER TABLE p2p_job ADD COLUMN token_time" NUMBER_COLUMN,
+
+    /* Where people are sent to sign in, and where their code becomes a token; "" where the issuer tells none. */
+    "ALTER TABLE p2p_jwks ADD COLUMN authorization_endpoint" TEXT_COLUMN,
+    "ALTER TABLE p2p_jwks ADD COLUMN token_endpoint" TEXT_COLUMN,
+
+    "UPDATE p2p_schema SET version = 5 WHERE id = 1",
+    NULL,
+};
+
+static const char *const *const steps[P2P_SCHEMA] = {schema_1, schema_2, schema_3, schema_4, schema_5};
 
 /* *version is 0 where there is no schema. */
 static p2p_error_t *read_version(p2p_db_t *db, apr_pool_t *p, int *version)

@@ -5,7 +5,7 @@
 
 #include "store/db.h"
 
-#define P2P_SCHEMA 4 /* the schema this program was written for; it also works with P2P_SCHEMA + 1 */
+#define P2P_SCHEMA 5 /* the schema this program was written for; it also works with P2P_SCHEMA + 1 */
 
 /* Creates or upgrades the schema, each step in a transaction; doing it again changes nothing. On SQLite it
  * refuses (P2P_E_CONFLICT "runner-alive") while a runner's lease is live. *from and *to tell the versions
