@@ -193,7 +193,7 @@ static void begin_object(p2p_injection_t *injection, unsigned inside)
 
 static void begin_item(p2p_injection_t *injection)
 {
-    static const p2p_injection_entry_t none = {NULL, NULL, NULL, NULL};
+    static const p2p_injection_entry_t none = {NULL, NULL, NULL};
 
     apr_pool_clear(injection->item_pool);
     begin_object(injection, MEMBER);
@@ -214,7 +214,7 @@ static void end_entry(p2p_injection_t *injection, apr_uint64_t offset)
 
     if (is(injection->mode, "outcome") || is(entry->type, "OperationOutcome") || is(entry->type, "Provenance"))
         injection->result.left_out++;
-    else if (injection->odd || !injection->has_resource || !p2p_injection_targets_add(&injection->targets, entry, injection->settings->base))
+    else if (injection->odd || !injection->has_resource || !p2p_injection_targets_add(&injection->targets, entry))
         injection->result.unnamed++;
     else if (p2p_injection_targets_full(&injection->targets)) add_provenance(injection, offset);
 }
@@ -274,7 +274,6 @@ static void on_inner(p2p_injection_t *injection, const p2p_scan_token_t *token)
     if (token->kind == P2P_SCAN_NAME) injection->odd |= !on_name(injection, token);
     else if (!in_resource && member == M_MODE) injection->mode = value_of(injection, injection->item_pool, token, 16);
     else if (in_resource && member == M_RESOURCE_TYPE) injection->entry.type = value_of(injection, injection->item_pool, token, 64);
-    else if (in_resource && member == M_ID) injection->entry.id = value_of(injection, injection->item_pool, token, 64);
     else if (in_resource && member == M_META && token->kind == P2P_SCAN_OBJECT) begin_object(injection, META);
     else if (in_resource && member == M_META && token->kind == P2P_SCAN_OBJECT_END) injection->depth = INNER;
 }

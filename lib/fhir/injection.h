@@ -19,7 +19,6 @@ typedef struct p2p_injection_settings_t {
     const char *profile;    /* canonical URL for meta.profile; NULL: none */
     const char *agent_type; /* agent.type as "system|code", or a code alone; NULL: none */
     const char *agent_who;  /* agent.who.reference, such as "Organization/123" */
-    const char *base;       /* public URL of the FHIR server, for entries whose fullUrl is not absolute; NULL: these are not named */
     apr_time_t recorded;    /* Provenance.recorded: the time of this answer */
 } p2p_injection_settings_t;
 

@@ -47,13 +47,6 @@ static int is_url(const char *text)
     return scheme && (apr_isalnum(text[scheme]) || text[scheme] == '[');
 }
 
-static int is_type(const char *type)
-{
-    apr_size_t len = strlen(type);
-
-    return len >= 1 && len <= 64 && strspn(type, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == len;
-}
-
 static int is_id(const char *id)
 {
     return id && p2p_is_fhir_id(id, strlen(id));
@@ -65,7 +58,7 @@ static int takes_version(const char *url)
     return !strpbrk(url, "?#") && !strstr(url, "/_history/");
 }
 
-int p2p_injection_targets_add(p2p_injection_targets_t *targets, const p2p_injection_entry_t *entry, const char *base)
+int p2p_injection_targets_add(p2p_injection_targets_t *targets, const p2p_injection_entry_t *entry)
 {
     const char *url = entry->full_url, *history = "", *version = "";
     p2p_buf_t *to = &targets->references;
@@ -82,10 +75,7 @@ int p2p_injection_targets_add(p2p_injection_targets_t *targets, const p2p_inject
         if (!url[4] || !is_uri_text(url)) return 0;
         p2p_buf_cat(to, url, "\n", NULL);
     } else {
-        apr_size_t len = base ? strlen(base) : 0;
-
-        if (!len || len > P2P_INJECTION_URL_MAX || !entry->type || !is_type(entry->type) || !is_id(entry->id)) return 0;
-        p2p_buf_cat(to, base, base[len - 1] == '/' ? "" : "/", entry->type, "/", entry->id, history, version, "\n", NULL);
+        return 0;
     }
     targets->count++;
     return 1;

@@ -13,15 +13,15 @@ typedef struct p2p_injection_targets_t {
 
 /* An entry as far as it matters; each text may be NULL. */
 typedef struct p2p_injection_entry_t {
-    const char *full_url, *type, *id, *version;
+    const char *full_url, *type, *version;
 } p2p_injection_entry_t;
 
 void p2p_injection_targets_init(p2p_injection_targets_t *targets);
 void p2p_injection_targets_free(p2p_injection_targets_t *targets);
 
-/* Adds the entry's reference: its fullUrl where that is absolute (an http or https URL, or a urn), else its type and id below
- * base; a URL goes on with /_history/version, where that is a version. Returns 0 where it has neither, and adds nothing. */
-int p2p_injection_targets_add(p2p_injection_targets_t *targets, const p2p_injection_entry_t *entry, const char *base);
+/* Adds the entry's reference: its fullUrl where that is absolute (an http or https URL, or a urn); a URL goes on with
+ * /_history/version, where that is a version. Returns 0 where it is not, and adds nothing. */
+int p2p_injection_targets_add(p2p_injection_targets_t *targets, const p2p_injection_entry_t *entry);
 
 /* Are they as many as one Provenance should name: P2P_INJECTION_TARGETS_MAX, or fewer very long ones? */
 int p2p_injection_targets_full(const p2p_injection_targets_t *targets);

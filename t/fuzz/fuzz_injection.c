@@ -41,7 +41,7 @@ static void hear(void *baton, const char *bytes, apr_size_t len, int own)
 /* Pieces of longest bytes, 0 = all at once. */
 static void inject(const uint8_t *data, size_t size, size_t longest, story_t *story)
 {
-    static const p2p_injection_settings_t settings = {"https://profile.example", "system|code", "Organization/1", "https://b.example/fhir", 0};
+    static const p2p_injection_settings_t settings = {"https://profile.example", "system|code", "Organization/1", 0};
     p2p_injection_t *injection = p2p_injection_make(pool, &settings, hear, story);
     size_t at, n;
 

@@ -21,7 +21,7 @@
 #define LINK(url) "\"link\":[{\"relation\":\"self\",\"url\":\"https://h/1\"},{\"relation\":\"next\",\"url\":\"" url "\"}]"
 
 static apr_pool_t *pool, *scratch;
-static const p2p_injection_settings_t plain = {.agent_who = "Organization/1", .base = "https://b/fhir", .recorded = 1000000};
+static const p2p_injection_settings_t plain = {.agent_who = "Organization/1", .recorded = 1000000};
 
 /* What came out, and where it came from. */
 typedef struct heard_t {
