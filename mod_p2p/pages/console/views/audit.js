@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// Audit.
+import { h, replace } from '../dom.js';
+
+export const title = 'Audit';
+
+export default async function show(main) {
+    replace(main, h('h1', title), h('p', { class: 'empty' }, 'Not here yet.'));
+}
