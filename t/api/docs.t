@@ -118,6 +118,5 @@ $routes{"$2 $1"} = 1 while $route_table =~ /\{ "(\/[^"]*)", M_(\w+),/g;
 is_deeply([sort $api =~ /^### ((?:GET|POST|DELETE|PUT|PATCH) \S+)$/mg], [sort keys %routes], 'docs/api.md has every route');
 my $sources = join "\n", map { text($_) } files(qr{\.c$}, 'mod_p2p');
 my %codes = map { $_ => 1 } $sources =~ /p2p_problem\(r, \w+, "([a-z-]+)"/g, $sources =~ /^    \{ [\w]+, "([a-z-]+)", "[A-Z]/mg;
-delete @codes{qw(request-timeout uri-too-long headers-too-large)};    # httpd's own limits
 like($api, qr/`\Q$_\E`/, "docs/api.md explains $_") for sort keys %codes;
 done_testing();

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `./quickstart test`: installs what the tests need, then every stage of docs/testing.md; sourced by quickstart.
 
-TEST_PACKAGES=(libcmocka-dev clang valgrind shellcheck perl libjson-perl sqlite3 libaprutil1-dbd-pgsql iproute2 procps)
+TEST_PACKAGES=(libcmocka-dev clang valgrind shellcheck perl libjson-perl libjson-validator-perl sqlite3 libaprutil1-dbd-pgsql iproute2 procps)
 # What a sanitizer can see.
 SANITIZED_FOLDERS=(t/unit t/fuzz t/sandbox t/store t/api t/auth t/exchange t/lifecycle/database.t t/lifecycle/kill.t t/hostile t/mail t/notify t/inject)
 
@@ -45,6 +45,15 @@ install_node() {
     say 'Fetching the OpenID provider of t/oidc'
     (cd t/oidc && npm ci --ignore-scripts --no-audit --no-fund) >"$RUN/npm.log" 2>&1 ||
         die_with "$RUN/npm.log" 'npm could not fetch what t/oidc needs.'
+}
+
+# The linter of t/openapi, pinned by its lock file. It needs a Node.js of 20.19 or later.
+install_openapi() {
+    install_node
+    [ t/openapi/node_modules/.package-lock.json -nt t/openapi/package-lock.json ] && return
+    say 'Fetching the linter of t/openapi'
+    (cd t/openapi && npm ci --ignore-scripts --no-audit --no-fund) >"$RUN/npm-openapi.log" 2>&1 ||
+        die_with "$RUN/npm-openapi.log" 'npm could not fetch what t/openapi needs.'
 }
 
 # mod_auth_openidc. Where there is a system's Apache, its package would enable it there and restart that: then it is unpacked beside.
@@ -148,6 +157,7 @@ run_tests() {
     install_postgresql
     case " ${*:-t/interop} " in *' t/interop'*) install_java ;; esac
     case " ${*:-t/oidc} " in *' t/oidc'*) install_node; install_openidc ;; esac
+    case " ${*:-t/openapi} " in *' t/openapi'*) install_openapi ;; esac
     say "Building ($RUN/build)"
     build "$RUN/build" -- build-tests
     if [ $# -gt 0 ]; then
@@ -162,6 +172,7 @@ run_tests() {
     stage sanitized sanitized t/run "${SANITIZED_FOLDERS[@]}"
     stage valgrind-unit with_build "$RUN/build" env P2P_TEST_EXEC="$VALGRIND" P2P_TEST_JOBS="$(nproc)" t/run t/unit
     stage valgrind valgrind_runner t/run t/exchange/twice.t t/exchange/requests.t t/valgrind/runner_logs.t
+    stage openapi with_build "$RUN/build" t/run t/openapi
     stage oidc with_build "$RUN/build" t/run t/oidc
     stage interop with_build "$RUN/build" t/run t/interop
     finish

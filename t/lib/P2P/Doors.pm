@@ -11,13 +11,13 @@ our @EXPORT = qw(routes ask ok_portal ok_administrator ok_no_administrator ok_cl
 my @NOWHERE = ([GET => '/'], [GET => '/nowhere'], [GET => '/admin'], [GET => '/admin/nowhere'], [GET => '/health/x'], [GET => '/etc/passwd'],
     [PROPFIND => '/api/oidc_servers'], [OPTIONS => '/api/oidc_servers'], [OPTIONS => '/admin/oidc_servers']);
 
-# The table of routes: { method, path, role } with the role in lower case (none, portal, administrator), in its order. What takes the secret of the
+# The table of routes: { method, path, role, action } with the role in lower case (none, portal, administrator), in its order. What takes the secret of the
 # Subscription, and nobody's, has the role "hook".
 sub routes {
     my @routes;
     for my $line (lines_of('mod_p2p/route.c')) {
-        my ($path, $method, $role) = $line =~ /^    \{ "(\/[^"]*)", M_(\w+), P2P_ROLE_(\w+), / or next;
-        push @routes, { method => $method, path => $path, role => $path =~ m{^/hooks/} ? 'hook' : lc $role };
+        my ($path, $method, $role, $action) = $line =~ /^    \{ "(\/[^"]*)", M_(\w+), P2P_ROLE_(\w+), \w+, (?:NULL|"(\w+)") \},/ or next;
+        push @routes, { method => $method, path => $path, role => $path =~ m{^/hooks/} ? 'hook' : lc $role, action => $action };
     }
     return @routes;
 }
