@@ -123,6 +123,33 @@ int p2p_handle_admin_server(request_rec *r, const p2p_match_t *match)
     return p2p_reply(r, HTTP_OK, p2p_oidc_server_admin(r->pool, read.server), p2p_etag_version(r->pool, read.server->version));
 }
 
+/* ---- What hangs on it ---- */
+
+typedef struct use_t {
+    apr_int64_t pid;
+    p2p_oidc_server_use_t use;
+} use_t;
+
+static p2p_error_t *read_use(p2p_db_t *db, request_rec *r, void *baton)
+{
+    use_t *use = baton;
+
+    return p2p_oidc_server_use(db, r->pool, use->pid, &use->use);
+}
+
+int p2p_handle_admin_server_use(request_rec *r, const p2p_match_t *match)
+{
+    use_t use = { .pid = match->ids[0] };
+    p2p_error_t *error = p2p_dbd_with(r, read_use, &use);
+    json_object *doc = p2p_json_own(r->pool, json_object_new_object());
+
+    if (error) return p2p_problem_error(r, error);
+    p2p_json_add_int(doc, "jobsUnderWay", use.use.jobs);
+    p2p_json_add_int(doc, "members", use.use.members);
+    p2p_json_add_bool(doc, "everExchanged", use.use.exchanged);
+    return p2p_reply(r, HTTP_OK, doc, p2p_etag_doc(r->pool, doc));
+}
+
 /* An answer without a body. */
 static int done(request_rec *r)
 {

@@ -41,6 +41,9 @@ int p2p_handle_admin_server_put(request_rec *r, const p2p_match_t *match);
 int p2p_handle_admin_server_patch(request_rec *r, const p2p_match_t *match);
 int p2p_handle_admin_server_delete(request_rec *r, const p2p_match_t *match);
 
+/* GET /admin/oidc_servers/{id}/use: what removing it touches. */
+int p2p_handle_admin_server_use(request_rec *r, const p2p_match_t *match);
+
 /* POST /admin/oidc_servers/{id}/unbind: a source patient may be somebody else's at the target from now on; 204. */
 int p2p_handle_admin_server_unbind(request_rec *r, const p2p_match_t *match);
 

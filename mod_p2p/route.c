@@ -33,6 +33,7 @@ static const p2p_route_t routes[] = {
     { "/admin/oidc_servers/{id}", M_PUT, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_put, "replace" },
     { "/admin/oidc_servers/{id}", M_PATCH, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_patch, "change" },
     { "/admin/oidc_servers/{id}", M_DELETE, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_delete, "remove" },
+    { "/admin/oidc_servers/{id}/use", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_use, NULL },
     { "/admin/oidc_servers/{id}/unbind", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_server_unbind, "unbind" },
     { "/admin/oidc_servers/{id}/test", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_test_post, "test" },
     { "/admin/oidc_servers/{id}/test/{id}", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_test, NULL },

@@ -214,6 +214,9 @@ static const char *const schema_5[] = {
     "ALTER TABLE p2p_jwks ADD COLUMN authorization_endpoint" TEXT_COLUMN,
     "ALTER TABLE p2p_jwks ADD COLUMN token_endpoint" TEXT_COLUMN,
 
+    /* Is anybody bound to a definition? */
+    "CREATE INDEX p2p_binding_server ON p2p_binding (oidc_server_id)",
+
     "UPDATE p2p_schema SET version = 5 WHERE id = 1",
     NULL,
 };

@@ -152,6 +152,21 @@ p2p_error_t *p2p_oidc_server_search(p2p_db_t *db, apr_pool_t *p, const p2p_keyri
     return NULL;
 }
 
+p2p_error_t *p2p_oidc_server_use(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid, p2p_oidc_server_use_t *use)
+{
+    const apr_int64_t most = P2P_USE_MOST;
+    p2p_oidc_server_t *server;
+    p2p_rows_t rows;
+
+    P2P_TRY(get(db, p, pid, &server));
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_SERVER_USE, &rows, pid, most, pid, pid, most, pid, pid, most, pid, pid, pid));
+    use->jobs = p2p_rows_int(&rows, 0, 0);
+    if (use->jobs > most) use->jobs = most;
+    use->members = p2p_rows_int(&rows, 0, 1);
+    use->exchanged = use->members > 0 || p2p_rows_int(&rows, 0, 2) > 0;
+    return NULL;
+}
+
 /* ---- Changes ---- */
 
 p2p_error_t *p2p_oidc_server_hold_issuers(p2p_db_t *db, apr_pool_t *p)

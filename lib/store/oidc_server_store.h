@@ -70,6 +70,16 @@ p2p_error_t *p2p_oidc_server_hold(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid);
 /* Holds a definition that is to be removed, until the end of the transaction; *version is its. Errors: P2P_E_NOT_FOUND "no-such-server". */
 p2p_error_t *p2p_oidc_server_lock(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid, apr_int64_t *version);
 
+/* What hangs on a definition; nothing is counted beyond P2P_USE_MOST. */
+#define P2P_USE_MOST 1000
+typedef struct p2p_oidc_server_use_t {
+    apr_int64_t jobs, members; /* exchanges that have not ended; source patients that are bound: of all targets */
+    int exchanged;             /* a member is bound, or an exchange is kept: removing it archives it */
+} p2p_oidc_server_use_t;
+
+/* Errors: P2P_E_NOT_FOUND "no-such-server". */
+p2p_error_t *p2p_oidc_server_use(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid, p2p_oidc_server_use_t *use);
+
 /* Removes one that is locked, with what is left of its tests; or archives it where an exchange, a test that is under way, a grant or a member's
  * binding refers to it. */
 p2p_error_t *p2p_oidc_server_remove(p2p_db_t *db, apr_pool_t *p, apr_int64_t pid);

@@ -29,6 +29,11 @@
     " AND " status("status") " AND " patient("patient_hash") " AND " ANY_TEXT("kind")                 \
     " AND id < %lld ORDER BY id DESC LIMIT %lld", "iissssssssii", 28
 
+/* Exchanges from a definition and a status on, in the order of p2p_job_server_status. */
+#define JOBS_FROM(from)                                                                                                   \
+    "SELECT oidc_server_id AS pid, status FROM p2p_job WHERE (oidc_server_id, status) >= (%lld, '" from "') "             \
+    "AND kind = 'p2p-exchange' ORDER BY oidc_server_id, status, id LIMIT %lld"
+
 #define AUDIT_COLUMNS "id, time, client, role, address, action, object, status, code"
 
 #define AUDITED(filter) "SELECT " AUDIT_COLUMNS " FROM p2p_audit WHERE " filter "id < %lld ORDER BY id DESC LIMIT %lld"
@@ -126,6 +131,15 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "SELECT version FROM p2p_oidc_server WHERE pid = %lld {for_update}", "i", 1},
     [P2P_SQL_SERVER_HOLD] = {"p2p_server_hold",
         "SELECT pid FROM p2p_oidc_server WHERE pid = %lld AND archived = 0 {for_key_share}", "i", 1},
+    /* Jobs under way, members, was anything ever exchanged: each of at most so many rows in the order of an index, which is then the one that is
+     * taken, whatever the statistics say; the first that are another definition's end it. */
+    [P2P_SQL_SERVER_USE] = {"p2p_server_use",
+        "SELECT (SELECT COUNT(*) FROM (" JOBS_FROM("STARTED") ") a WHERE a.pid = %lld AND a.status IN ('STARTED', 'STARTING')) "
+        "+ (SELECT COUNT(*) FROM (" JOBS_FROM("STOPPING") ") b WHERE b.pid = %lld AND b.status = 'STOPPING'), "
+        "(SELECT COUNT(*) FROM (SELECT oidc_server_id AS pid FROM p2p_binding WHERE oidc_server_id >= %lld ORDER BY oidc_server_id LIMIT %lld) c "
+        "WHERE c.pid = %lld), "
+        "(SELECT COUNT(*) FROM (SELECT oidc_server_id AS pid FROM p2p_job WHERE (oidc_server_id, id) > (%lld, 0) AND kind = 'p2p-exchange' "
+        "ORDER BY oidc_server_id, id LIMIT 1) d WHERE d.pid = %lld)", "iiiiiiiiiii", 3},
     [P2P_SQL_SERVER_REMOVE] = {"p2p_server_remove",
         "DELETE FROM p2p_oidc_server WHERE pid = %lld "
         "AND NOT EXISTS (SELECT 1 FROM p2p_job j WHERE j.oidc_server_id = p2p_oidc_server.pid "

@@ -281,7 +281,7 @@ sub test_list {
 
 sub test_doors {
     my ($api, $portal, $url) = @_;
-    my %methods = ($AT => 'GET, HEAD, POST, OPTIONS', "$AT/1" => 'GET, HEAD, PUT, PATCH, DELETE, OPTIONS', "$AT/1/unbind" => 'POST, OPTIONS');
+    my %methods = ($AT => 'GET, HEAD, POST, OPTIONS', "$AT/1" => 'GET, HEAD, PUT, PATCH, DELETE, OPTIONS', "$AT/1/unbind" => 'POST, OPTIONS', "$AT/1/use" => 'GET, HEAD, OPTIONS');
     for my $path (sort keys %methods) {
         for my $method (grep { $_ ne 'HEAD' } split /, /, $methods{$path}) {
             my %body = $method =~ /^P/ ? (content => '{}') : ();

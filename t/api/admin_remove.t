@@ -114,6 +114,55 @@ sub test_tests {
     return;
 }
 
+# Rows of a kind and a status, of a definition, each a number of their own.
+my $row = 90_000;
+sub add_jobs {
+    my ($db, $pid, $kind, $status, $number) = @_;
+    my $rows = join ', ', map { $row++; "($row, '$row', '$kind', 'x', $pid, '$status')" } 1 .. $number;
+    run_sql($db, "INSERT INTO p2p_job (id, uuid, kind, target, oidc_server_id, status) VALUES $rows");
+    return;
+}
+
+sub add_members {
+    my ($db, $pid, $number) = @_;
+    my $rows = join ', ', map { $row++; "($row, 'x', $pid, 'hash-$row')" } 1 .. $number;
+    run_sql($db, "INSERT INTO p2p_binding (id, target, oidc_server_id, source_hash) VALUES $rows");
+    return;
+}
+
+# What removing it touches; definitions before and behind it have what would be counted.
+sub test_use {
+    my ($api, $db) = @_;
+    my ($before, $one, $behind) = map { made($api)->{pid} } 1 .. 3;
+    for my $other ($before, $behind) {
+        add_jobs($db, $other, 'p2p-exchange', $_, 2) for qw(STARTING STARTED STOPPING COMPLETED);
+        add_members($db, $other, 3);
+    }
+    my $is = sub {
+        my ($jobs, $members, $ever, $name) = @_;
+        my $answer = $api->get("$AT/$one/use");
+        is($answer->{content}, qq({"jobsUnderWay":$jobs,"members":$members,"everExchanged":) . ($ever ? 'true}' : 'false}'), $name);
+        return $answer;
+    };
+    $is->(0, 0, 0, 'a definition of which nothing was made');
+    add_jobs($db, $one, 'definition-test', $_, 2) for qw(STARTING STARTED STOPPING COMPLETED FAILED);
+    my $tried = $is->(0, 0, 0, 'one that was tried alone');
+    is($api->get("$AT/$one/use", 'If-None-Match' => $tried->{headers}{etag})->{status}, 304, '... with conditions');
+    add_jobs($db, $one, 'p2p-exchange', 'FAILED', 1);
+    $is->(0, 0, 1, 'one that was exchanged from');
+    add_jobs($db, $one, 'p2p-exchange', $_, 2) for qw(STARTING STARTED STOPPING STOPPED COMPLETED ABANDONED UNKNOWN);
+    add_members($db, $one, 5);
+    $is->(6, 5, 1, 'jobs under way and members are counted');
+    run_sql($db, "DELETE FROM p2p_job WHERE oidc_server_id = $one AND kind = 'p2p-exchange'");
+    $is->(0, 5, 1, 'members stay bound when jobs are forgotten');
+    add_jobs($db, $one, 'p2p-exchange', $_, 600) for qw(STARTED STARTING STOPPING);
+    add_members($db, $one, 1200);
+    $is->(1000, 1000, 1, '... counted to 1000');
+    run_sql($db, "DELETE FROM $_ WHERE oidc_server_id IN ($before, $one, $behind)") for qw(p2p_job p2p_binding);
+    problem($api->get("$AT/77777/use"), 404, 'no-such-server', 'a definition that is not there');
+    return;
+}
+
 sub test_unbind {
     my ($api, $portal, $db) = @_;
     my $one = made($api);
@@ -235,6 +284,7 @@ each_database('removing, unbinding' => sub {
     test_remove($api, $portal, $db);
     test_archive($api, $portal, $db);
     test_tests($api, $db);
+    test_use($api, $db);
     test_unbind($api, $portal, $db);
     test_races($api);
     test_in_between($api, $portal, $db) if $db->{server};
