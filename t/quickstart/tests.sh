@@ -35,26 +35,33 @@ install_java() {
     [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
 }
 
-# Node.js and npm from Debian, where there are none yet, and the OpenID provider of t/oidc, pinned by its lock file.
+# Node.js and npm from Debian, where there are none yet.
 install_node() {
     local packages=()
     command -v node >/dev/null || packages+=(nodejs)
     command -v npm >/dev/null || packages+=(npm)
     [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
-    [ t/oidc/node_modules/.package-lock.json -nt t/oidc/package-lock.json ] && return
-    say 'Fetching the OpenID provider of t/oidc'
-    (cd t/oidc && npm ci --ignore-scripts --no-audit --no-fund) >"$RUN/npm.log" 2>&1 ||
-        die_with "$RUN/npm.log" 'npm could not fetch what t/oidc needs.'
+}
+
+# fetch_node FOLDER WHAT: what the folder's lock file pins.
+fetch_node() {
+    install_node
+    [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return
+    say "Fetching $2"
+    (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund) >"$RUN/npm.log" 2>&1 ||
+        die_with "$RUN/npm.log" "npm could not fetch what $1 needs."
+}
+
+install_provider() { fetch_node t/oidc 'the OpenID provider of t/oidc'; }
+
+# Debian's Chromium, and what drives it.
+install_browser() {
+    command -v chromium >/dev/null || install_packages chromium
+    fetch_node t/browser 'the driver of t/browser'
 }
 
 # The linter of t/openapi, pinned by its lock file. It needs a Node.js of 20.19 or later.
-install_openapi() {
-    install_node
-    [ t/openapi/node_modules/.package-lock.json -nt t/openapi/package-lock.json ] && return
-    say 'Fetching the linter of t/openapi'
-    (cd t/openapi && npm ci --ignore-scripts --no-audit --no-fund) >"$RUN/npm-openapi.log" 2>&1 ||
-        die_with "$RUN/npm-openapi.log" 'npm could not fetch what t/openapi needs.'
-}
+install_openapi() { fetch_node t/openapi 'the linter of t/openapi'; }
 
 # mod_auth_openidc. Where there is a system's Apache, its package would enable it there and restart that: then it is unpacked beside.
 install_openidc() {
@@ -156,8 +163,10 @@ run_tests() {
     install_packages "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
     install_postgresql
     case " ${*:-t/interop} " in *' t/interop'*) install_java ;; esac
-    case " ${*:-t/oidc} " in *' t/oidc'*) install_node; install_openidc ;; esac
+    case " ${*:-t/oidc} " in *' t/oidc'*) install_openidc ;; esac
+    case " ${*:-t/oidc} " in *' t/oidc'* | *' t/interop'* | *' t/browser'*) install_provider ;; esac
     case " ${*:-t/openapi} " in *' t/openapi'*) install_openapi ;; esac
+    case " ${*:-t/browser} " in *' t/interop'* | *' t/browser'*) install_browser ;; esac
     say "Building ($RUN/build)"
     build "$RUN/build" -- build-tests
     if [ $# -gt 0 ]; then
@@ -174,6 +183,7 @@ run_tests() {
     stage valgrind valgrind_runner t/run t/exchange/twice.t t/exchange/requests.t t/valgrind/runner_logs.t
     stage openapi with_build "$RUN/build" t/run t/openapi
     stage oidc with_build "$RUN/build" t/run t/oidc
+    stage browser with_build "$RUN/build" t/run t/browser
     stage interop with_build "$RUN/build" t/run t/interop
     finish
 }
