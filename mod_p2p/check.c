@@ -18,6 +18,7 @@
 #include "files.h"
 #include "mod_p2p.h"
 #include "oidc/target_client.h"
+#include "pages.h"
 #include "trust_config.h"
 
 APLOG_USE_MODULE(p2p);
@@ -327,6 +328,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     check_key_dir(&check);
     p2p_check_mail(pconf, s, config, told_fault, &check);
     p2p_check_hook(pconf, s, &config->spec, told_fault, &check);
+    if (config->handler_used) report(&check, "P2PPages", p2p_pages_read(pconf, config->pages_dir, &config->pages));
     check_runner(&check);
     check_database(&check);
     return check.faults ? HTTP_INTERNAL_SERVER_ERROR : OK;

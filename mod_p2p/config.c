@@ -20,6 +20,10 @@
 #define P2P_MAIL_DIR "/etc/apache2/p2p/mail"
 #endif
 
+#ifndef P2P_PAGES_DIR
+#define P2P_PAGES_DIR "/usr/share/mod_p2p/pages"
+#endif
+
 #define KIB APR_INT64_C(1024)
 #define MIB (KIB * KIB)
 #define GIB (KIB * MIB)
@@ -378,6 +382,7 @@ const command_rec p2p_commands[] = {
     SETTING("P2PCorsOrigins", "ORIGIN ...", AT(WORDS, cors_origins)),
     SETTING("P2PRateLimit", "N", AT(NUMBER, rate_limit), RANGE(0, 100000)),
     SETTING("P2PKeepAudit", "DAYS", AT(NUMBER, spec.keep_audit), RANGE(1, 36500)),
+    SETTING("P2PPages", "DIR", AT(FILE, pages_dir)),
     P2P_INJECT_COMMANDS,
     AP_INIT_RAW_ARGS("SetHandler", see_handler, NULL, OR_FILEINFO, "p2p: the routes of mod_p2p appear here"),
     { .name = NULL }
@@ -391,6 +396,7 @@ void *p2p_config_create(apr_pool_t *p, server_rec *s)
     config->spec = *p2p_spec_make(p);
     if (!config->spec.spool_dir) config->spec.spool_dir = P2P_STATE_DIR;
     config->spec.mail_templates = P2P_MAIL_DIR;
+    config->pages_dir = P2P_PAGES_DIR;
     config->runner = P2P_RUNNER_PATH;
     config->key_files = apr_array_make(p, 1, sizeof(const char *));
     config->trust_lines = p2p_trust_lines(p);

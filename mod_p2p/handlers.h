@@ -75,4 +75,13 @@ int p2p_handle_hook(request_rec *r, const p2p_match_t *match);
 /* GET /health: 200 where the database answers and has a schema that this program serves. */
 int p2p_handle_health(request_rec *r, const p2p_match_t *match);
 
+/* GET /, /openapi.json, /swagger/… and /console/…: files of P2PPages, to everybody and without the database (pages.h). /console is a 308. */
+int p2p_handle_api_page(request_rec *r, const p2p_match_t *match);
+int p2p_handle_openapi(request_rec *r, const p2p_match_t *match);
+int p2p_handle_swagger(request_rec *r, const p2p_match_t *match);
+int p2p_handle_console(request_rec *r, const p2p_match_t *match);
+
+/* The path and a slash behind it: 308, with a relative Location. */
+int p2p_handle_slash(request_rec *r);
+
 #endif

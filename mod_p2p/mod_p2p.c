@@ -16,6 +16,7 @@
 #include "hook_secret.h"
 #include "inject.h"
 #include "introspect.h"
+#include "pages.h"
 #include "problem.h"
 #include "route.h"
 #include "shared.h"
@@ -26,6 +27,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(p2p_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(p2p_dump_spec, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(p2p_shared_open, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(p2p_pages_open, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(p2p_supervise_start, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_monitor(p2p_supervise_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_supervise_child, NULL, NULL, APR_HOOK_MIDDLE);

@@ -24,6 +24,8 @@ typedef struct p2p_config_t {
     const char *cert_file, *key_file; /* P2PTargetAuth certificate */
     const char *mail_auth_file;    /* P2PMailAuth */
     apr_array_header_t *key_files; /* P2PSecretKeyFile: const char * */
+    const char *pages_dir;         /* P2PPages */
+    apr_hash_t *pages;             /* what it holds (pages.h); NULL without SetHandler p2p */
     const char *runner;            /* P2PRunner */
     apr_array_header_t *administrators; /* P2PAdministrators: const char *, names as httpd's own authentication tells them */
     apr_array_header_t *trust_lines; /* P2PTrustIssuer as written, one for each of spec.trusts (trust_config.c) */

@@ -44,18 +44,23 @@ static int send_text(request_rec *r, const char *text, apr_size_t len)
 
 int p2p_reply_text(request_rec *r, int status, const char *text, apr_size_t len, const char *etag)
 {
+    p2p_reply_headers(r);
+    return p2p_reply_bytes(r, status, "application/json", text, len, etag);
+}
+
+int p2p_reply_bytes(request_rec *r, int status, const char *type, const char *bytes, apr_size_t len, const char *etag)
+{
     int answer;
 
-    p2p_reply_headers(r);
     if (etag) apr_table_setn(r->headers_out, "ETag", etag);
     if (r->method_number == M_GET) {
         answer = ap_meets_conditions(r);
         if (answer != OK) return answer;
     }
     r->status = status;
-    ap_set_content_type(r, "application/json");
+    ap_set_content_type(r, type);
     ap_set_content_length(r, (apr_off_t)len);
-    return send_text(r, text, len);
+    return send_text(r, bytes, len);
 }
 
 int p2p_reply_as(request_rec *r, int status, const char *type, const char *text)

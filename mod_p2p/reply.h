@@ -20,6 +20,9 @@ int p2p_reply(request_rec *r, int status, json_object *doc, const char *etag);
 /* The same with a document that is printed already: len bytes that live as long as r. */
 int p2p_reply_text(request_rec *r, int status, const char *text, apr_size_t len, const char *etag);
 
+/* The same with bytes of any type, and without p2p_reply_headers: the caller has set what it wants in their place. */
+int p2p_reply_bytes(request_rec *r, int status, const char *type, const char *bytes, apr_size_t len, const char *etag);
+
 /* The same as another type than application/json, without an ETag. */
 int p2p_reply_as(request_rec *r, int status, const char *type, const char *text);
 

@@ -50,6 +50,10 @@ static const p2p_route_t routes[] = {
     { "/hooks/task/*", M_PUT, P2P_ROLE_NONE, p2p_handle_hook, NULL },
     { "/hooks/task/*", M_DELETE, P2P_ROLE_NONE, p2p_handle_hook, NULL },
     { "/health", M_GET, P2P_ROLE_NONE, p2p_handle_health, NULL },
+    { "/", M_GET, P2P_ROLE_NONE, p2p_handle_api_page, NULL },
+    { "/openapi.json", M_GET, P2P_ROLE_NONE, p2p_handle_openapi, NULL },
+    { "/swagger/*", M_GET, P2P_ROLE_NONE, p2p_handle_swagger, NULL },
+    { "/console/*", M_GET, P2P_ROLE_NONE, p2p_handle_console, NULL },
 };
 
 #define ROUTES (sizeof routes / sizeof *routes)
@@ -104,11 +108,20 @@ static const char *allow_more(apr_pool_t *p, const char *allow, int method)
     return allow ? apr_pstrcat(p, allow, ", ", name, NULL) : name;
 }
 
+/* The Location itself, without a slash: the API page's links would lead elsewhere. */
+static int is_bare(request_rec *r)
+{
+    const char *path = path_of(r);
+
+    return path && !*path && r->method_number == M_GET;
+}
+
 static int refuse(request_rec *r, const char *allow)
 {
     int preflight = p2p_cors_is_preflight(r), limit = preflight ? OK : p2p_limit_check(r);
 
     if (limit != OK) return limit;
+    if (is_bare(r)) return p2p_handle_slash(r);
     if (!allow) return p2p_problem(r, HTTP_NOT_FOUND, NULL, NULL);
     allow = apr_pstrcat(r->pool, allow, ", OPTIONS", NULL);
     if (preflight) return p2p_cors_preflight(r, allow);

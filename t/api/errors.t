@@ -29,7 +29,7 @@ sub problem {
 
 sub test_paths {
     my ($api) = @_;
-    my @paths = ('/', '/api', '/api/', '/api/oidc_servers/', '/api/oidc_servers/0', '/api/oidc_servers/01', '/api/oidc_servers/-1',
+    my @paths = ('/index.html', '/swagger', '/swagger/nowhere.js', '/console/nowhere.js', '/console/../index.html', '/api', '/api/', '/api/oidc_servers/', '/api/oidc_servers/0', '/api/oidc_servers/01', '/api/oidc_servers/-1',
         '/api/oidc_servers/+1', '/api/oidc_servers/1.0', '/api/oidc_servers/x', '/api/oidc_servers/1/', '/api/oidc_servers/1x',
         '/api/oidc_servers/99999999999999999999999', '/api/oidc_servers/1/batch_job/', '/api/oidc_servers/1/batch_job/x',
         '/api/oidc_servers/1/batch_job/1/', '/api/oidc_servers/1/batch_job/1/reports', '/api/oidc_servers/1%2Fbatch_job/1', '/API/oidc_servers',

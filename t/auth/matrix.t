@@ -34,13 +34,14 @@ for my $route (@routes) {
     my $least = { none => 0, portal => 1, administrator => 2, hook => 3 }->{ $route->{role} };
     is_deeply(\%open, { map { $_ => $role{$_} >= $least ? 1 : 0 } @CALLERS }, "$route->{method} $route->{path}: the row says what its role does");
 }
-is_deeply([map { "$_->{method} $_->{path}" } grep { $_->{role} eq 'none' } @routes], ['GET /health'], 'nothing but /health is open to everybody');
+is_deeply([map { "$_->{method} $_->{path}" } grep { $_->{role} eq 'none' } @routes],
+    ['GET /health', 'GET /', 'GET /openapi.json', 'GET /swagger/*', 'GET /console/*'], 'nothing but /health and the pages is open to everybody');
 
 # ---- Asking ----
 
 my %OTHERS = (
     'any other path below /admin' => [map { [GET => $_] } '/admin', '/admin/', '/admin/nowhere', '/admin/oidc_servers/x', '/admin/oidc_servers/1/nowhere', '/admin/%6eowhere'],
-    'any other path' => [map { [GET => $_] } '/', '/api', '/nowhere', '/health/', '/health/x', '/healthy', '/etc/passwd', '/api/oidc_servers/0', '/API/oidc_servers', '/Admin/oidc_servers', '/api/../nowhere', '/.htaccess'],
+    'any other path' => [map { [GET => $_] } '/index.html', '/openapi.json/', '/openapi_json', '/swagger', '/console.js', '/consoles/', '/api', '/nowhere', '/health/', '/health/x', '/healthy', '/etc/passwd', '/api/oidc_servers/0', '/API/oidc_servers', '/Admin/oidc_servers', '/api/../nowhere', '/.htaccess'],
     'any other method' => [map { my $path = $_; map { [$_ => $path] } qw(PUT PROPFIND BREW TRACE) } '/api/oidc_servers', '/api/oidc_servers/1/batch_job/1'],
 );
 

@@ -26,6 +26,8 @@ make_state() {
     chmod 700 "$state/db" "$state/spool"
     serve_owner "$state/db" "$state/spool"
     install -m 755 "$RUN/build/.libs/mod_p2p.so" "$RUN/build/t/sandbox/.libs/mod_p2p_sandbox.so" "$RUN/build/p2p-runner" "$state/bin/"
+    rm -rf "$state/pages"
+    cp -R "$RUN/build/pages" "$state/pages"
 }
 
 # serve_owner FILE...: what httpd's children or the runner must read or write as www-data.

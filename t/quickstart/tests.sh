@@ -35,17 +35,8 @@ install_java() {
     [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
 }
 
-# Node.js and npm from Debian, where there are none yet.
-install_node() {
-    local packages=()
-    command -v node >/dev/null || packages+=(nodejs)
-    command -v npm >/dev/null || packages+=(npm)
-    [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
-}
-
 # fetch_node FOLDER WHAT: what the folder's lock file pins.
 fetch_node() {
-    install_node
     [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return
     say "Fetching $2"
     (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund) >"$RUN/npm.log" 2>&1 ||
@@ -161,6 +152,7 @@ finish() {
 
 run_tests() {
     install_packages "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+    install_node
     install_postgresql
     case " ${*:-t/interop} " in *' t/interop'*) install_java ;; esac
     case " ${*:-t/oidc} " in *' t/oidc'*) install_openidc ;; esac

@@ -8,7 +8,7 @@ use P2P::Source;
 use Test::More;
 our @EXPORT = qw(routes ask ok_portal ok_administrator ok_no_administrator ok_closed);
 
-my @NOWHERE = ([GET => '/'], [GET => '/nowhere'], [GET => '/admin'], [GET => '/admin/nowhere'], [GET => '/health/x'], [GET => '/etc/passwd'],
+my @NOWHERE = ([GET => '/swagger'], [GET => '/console.js'], [GET => '/nowhere'], [GET => '/admin'], [GET => '/admin/nowhere'], [GET => '/health/x'], [GET => '/etc/passwd'],
     [PROPFIND => '/api/oidc_servers'], [OPTIONS => '/api/oidc_servers'], [OPTIONS => '/admin/oidc_servers']);
 
 # The table of routes: { method, path, role, action } with the role in lower case (none, portal, administrator), in its order. What takes the secret of the
@@ -22,10 +22,13 @@ sub routes {
     return @routes;
 }
 
+# A file of each folder of pages.
+my %PAGE = ('/swagger/*' => '/swagger/page.js', '/console/*' => '/console/');
+
 # Asks for a route, of a thing that does not exist (each {id} is 987654321); bodies are empty objects.
 sub ask {
     my ($api, $route, %headers) = @_;
-    my $path = $route->{path} =~ s/\{id\}/987654321/gr;
+    my $path = ($PAGE{ $route->{path} } // $route->{path}) =~ s/\{id\}/987654321/gr;
     return $api->request($route->{method}, $path, headers => \%headers, $route->{method} =~ /^P/ ? (content => '{}') : ());
 }
 
@@ -77,12 +80,13 @@ sub ok_no_administrator {
     return;
 }
 
-# Somebody who is not known: nothing but /health answers, and nothing is told of what there is. status: 401, or 403 where nothing can be asked for.
+# Somebody who is not known: nothing but /health and the pages answers, and nothing is told of what there is. status: 401, or 403 where nothing can be asked for.
 sub ok_closed {
     my ($name, $api, $status) = @_;
     _is($api, $status, "$name: no route is open", _of('portal', 'administrator'));
     _is($api, $status, "$name: ... nor is it told what there is", map { { method => $_->[0], path => $_->[1] } } @NOWHERE);
     is($api->get('/health')->{status}, 200, "$name: but /health");
+    _is($api, 200, "$name: ... and the pages", grep { $_->{path} ne '/health' } _of('none'));
     return;
 }
 

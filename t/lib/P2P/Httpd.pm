@@ -77,7 +77,7 @@ sub read_file {
 #   target => URL of the target (http://127.0.0.1:9/fhir, where nobody answers)
 #   directives => { P2PRunners => 1, P2PTarget => undef }   replaces or (undef) removes lines of the main server
 #   main => [lines], vhost => [lines]                       further lines
-#   users => { portal => 'password' }   (one called admin is an administrator) closes every route but /health with Basic authentication (undef: all is open)
+#   users => { portal => 'password' }   (one called admin is an administrator) closes every route but /health, the hook and the pages with Basic authentication (undef: all is open)
 #   tls => 1                            serves https with a certificate made on the spot
 #   prefix => '/p2p'                    SetHandler p2p stands in <Location /p2p> (the whole virtual host)
 #   modules => ['headers']              further modules of httpd
@@ -142,6 +142,7 @@ sub directive_lines {
         P2PSecretKeyFile => $self->{key_file},
         P2PRunner        => runner(),
         P2PRunners       => 0,
+        P2PPages         => builddir() . '/pages',
         P2PAdministrators => 'admin',
         P2PRetryFor      => 8,
         P2PSpool         => "$self->{dir}/spool 64M",
@@ -191,6 +192,7 @@ sub vhost_lines {
         ($prefix eq '' ? () : 'SetHandler p2p'),
         $self->auth_lines, '</Location>', "<Location $prefix/health>", 'Require all granted', '</Location>',
         "<LocationMatch ^$prefix/hooks/task(/|\$)>", 'Require all granted', '</LocationMatch>',
+        "<LocationMatch ^$prefix/(openapi\\.json|swagger/.*|console(/.*)?)?\$>", 'Require all granted', '</LocationMatch>',
         @{ $self->{vhost} // [] },
         '</VirtualHost>',
     );
