@@ -35,7 +35,8 @@ function stamp(iso, text) {
 
 function relative(iso) {
     const away = Date.now() - Date.parse(iso);
-    if (Math.abs(away) < 5000) return 'now';
+    if (away > -1000 && away < 10000) return 'now';
+    if (away >= 10000 && away < 60000) return `${Math.floor(away / 10000)}0 s ago`;
     return away > 0 ? `${rough(away)} ago` : `in ${rough(-away)}`;
 }
 
