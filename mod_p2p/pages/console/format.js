@@ -21,7 +21,7 @@ export function ago(iso) {
 
 /** What stands where there is nothing to show. */
 export function dash() {
-    return h('span', { class: 'muted' }, '–');
+    return h('span', { class: 'muted none' }, '–');
 }
 
 function clock(date) {
