@@ -22,6 +22,8 @@ static sandbox_payer_t *make_payer(apr_pool_t *p, const char *name)
     payer->grants = apr_array_make(p, 4, sizeof(char *));
     payer->faults = apr_array_make(p, 4, sizeof(char *));
     payer->without_types = apr_array_make(p, 4, sizeof(char *));
+    payer->redirects = apr_array_make(p, 2, sizeof(char *));
+    payer->origins = apr_array_make(p, 2, sizeof(char *));
     payer->clients = apr_table_make(p, 4);
     payer->seed = 1;
     payer->page_size = 50;
@@ -120,6 +122,15 @@ static const char *add_client(cmd_parms *cmd, void *dir, const char *id, const c
     return fault;
 }
 
+static const char *set_portal(cmd_parms *cmd, void *dir, const char *path, const char *folder)
+{
+    const char *fault = nobody(cmd, dir);
+    sandbox_payer_t *payer = ((sandbox_conf_t *)dir)->payer;
+
+    if (!fault) payer->portal_path = path, payer->portal_dir = folder;
+    return fault;
+}
+
 static const char *set_order(cmd_parms *cmd, void *dir, const char *order, const char *seed)
 {
     const char *fault = nobody(cmd, dir);
@@ -194,6 +205,13 @@ const command_rec sandbox_commands[] = {
     TEXT("SandboxTokenRequire", token_require, "NAME=VALUE that every token request must carry"),
     TEXT("SandboxKeepBundles", keep_bundles, "folder that Bundles are written to before they are answered"),
     TEXT("SandboxClientAuth", client_auth, "any, basic, post or none"),
+    TEXT("SandboxMember", member, "id of the Patient offered first at the sign-in page, whom the portal plays"),
+    TEXT("SandboxApi", api, "URL of the mod_p2p that the portal calls"),
+    TEXT("SandboxAudience", audience, "aud of the portal's API tokens (SandboxApi)"),
+    TEXT("SandboxOrganization", organization, "this payer's own identifier, which the portal's orders name"),
+    AP_INIT_TAKE2("SandboxPortal", set_portal, NULL, WHERE, "path of the member portal, and the folder of its files"),
+    AP_INIT_ITERATE("SandboxRedirect", add_text, FIELD(redirects), WHERE, "redirect_uri that sign-ins may lead back to"),
+    AP_INIT_ITERATE("SandboxOrigins", add_text, FIELD(origins), WHERE, "origins whose pages may ask the token endpoint"),
     AP_INIT_ITERATE("SandboxData", add_data, FIELD(data), WHERE, "files and folders to load"),
     AP_INIT_ITERATE("SandboxEverythingWithout", add_text, FIELD(without_types), WHERE,
                     "types $everything leaves out"),

@@ -175,7 +175,7 @@ static int control_set(sandbox_call_t *call)
 {
     request_rec *r = call->r;
     const char *order = sandbox_param(r->pool, r->args, "order"), *value;
-    const char *delivery = sandbox_param(r->pool, r->args, "delivery");
+    const char *delivery = sandbox_param(r->pool, r->args, "delivery"), *api = sandbox_param(r->pool, r->args, "api");
 
     if (r->method_number != M_PUT) return wrong_method(call);
     if (order && !sandbox_order_read(order, &call->payer->order, &call->payer->seed))
@@ -187,10 +187,11 @@ static int control_set(sandbox_call_t *call)
         value = sandbox_param(r->pool, r->args, numbers[i].name);
         if (value) *(int *)((char *)call->payer + numbers[i].offset) = atoi(value);
     }
+    if (api) call->payer->api = strdup(api); /* a few bytes for each of a test's changes, read without a lock */
     return done(call);
 }
 
-static int is_loopback(const char *ip)
+int sandbox_is_loopback(const char *ip)
 {
     return strncmp(ip, "127.", 4) == 0 || strcmp(ip, "::1") == 0;
 }
@@ -198,7 +199,7 @@ static int is_loopback(const char *ip)
 int sandbox_control(sandbox_call_t *call, const char *what)
 {
     call->logged = 1;
-    if (!is_loopback(call->r->useragent_ip)) return HTTP_FORBIDDEN;
+    if (!sandbox_is_loopback(call->r->useragent_ip)) return HTTP_FORBIDDEN;
     if (strcmp(what, "/faults") == 0) return control_faults(call);
     if (strcmp(what, "/requests") == 0) return control_requests(call);
     if (strcmp(what, "/dump") == 0) return control_dump(call);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a payer says of itself: CapabilityStatement, SMART and OpenID configuration. */
+#include "door.h"
 #include "search.h"
 
 static void add_type(p2p_buf_t *buf, const char *type, const char *const *params)
@@ -42,38 +43,25 @@ int sandbox_metadata(sandbox_call_t *call)
     return sandbox_out_send(&out, HTTP_OK, SANDBOX_FHIR_JSON);
 }
 
-const char *sandbox_jwks_path(const sandbox_call_t *call)
-{
-    const char *token = call->payer->token_path, *end = strrchr(token, '/');
-
-    return apr_pstrcat(call->r->pool, apr_pstrmemdup(call->r->pool, token, end ? (apr_size_t)(end - token) : 0), "/jwks", NULL);
-}
-
 int sandbox_well_known(sandbox_call_t *call, int smart)
 {
     const sandbox_payer_t *payer = call->payer;
     const char *origin = sandbox_origin(call);
     sandbox_out_t out;
 
-    sandbox_out_init(&out, call, 1024);
-    p2p_buf_printf(&out.buf, "{\"issuer\":\"%s\",\"token_endpoint\":\"%s%s\",\"authorization_endpoint\":\"%s/authorize\","
-                   "\"jwks_uri\":\"%s%s\",\"grant_types_supported\":[\"refresh_token\",\"client_credentials\"],"
-                   "\"response_types_supported\":[\"code\"],\"subject_types_supported\":[\"public\"],"
-                   "\"id_token_signing_alg_values_supported\":[\"RS256\"],"
-                   "\"token_endpoint_auth_methods_supported\":[\"client_secret_basic\",\"client_secret_post\",\"none\"]",
-                   payer->issuer ? payer->issuer : origin, origin, payer->token_path, origin, origin, sandbox_jwks_path(call));
+    sandbox_out_init(&out, call, 2048);
+    p2p_buf_printf(&out.buf, "{\"issuer\":\"%s\",\"token_endpoint\":\"%s%s\",\"authorization_endpoint\":\"%s%s\",\"jwks_uri\":\"%s%s\",",
+                   sandbox_issuer(call), origin, payer->token_path, origin, sandbox_beside_token(call, "authorize"), origin,
+                   sandbox_beside_token(call, "jwks"));
+    p2p_buf_puts(&out.buf, "\"grant_types_supported\":[\"authorization_code\",\"refresh_token\",\"client_credentials\"],"
+                 "\"response_types_supported\":[\"code\"],\"response_modes_supported\":[\"query\"],"
+                 "\"code_challenge_methods_supported\":[\"S256\"],\"authorization_response_iss_parameter_supported\":true,"
+                 "\"scopes_supported\":[\"openid\",\"offline_access\",\"patient/*.read\"],\"subject_types_supported\":[\"public\"],"
+                 "\"id_token_signing_alg_values_supported\":[\"ES256\"],"
+                 "\"token_endpoint_auth_methods_supported\":[\"client_secret_basic\",\"client_secret_post\",\"none\"]");
     if (smart)
-        p2p_buf_puts(&out.buf, ",\"capabilities\":[\"permission-patient\",\"permission-offline\"]");
+        p2p_buf_puts(&out.buf, ",\"capabilities\":[\"launch-standalone\",\"client-public\",\"client-confidential-symmetric\","
+                     "\"context-standalone-patient\",\"permission-patient\",\"permission-offline\"]");
     p2p_buf_puts(&out.buf, "}");
-    return sandbox_out_send(&out, HTTP_OK, "application/json");
-}
-
-int sandbox_jwks(sandbox_call_t *call)
-{
-    sandbox_out_t out;
-
-    sandbox_out_init(&out, call, 512);
-    p2p_buf_puts(&out.buf, "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"use\":\"sig\",\"kid\":\"sandbox\","
-                 "\"x\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\",\"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\"}]}");
     return sandbox_out_send(&out, HTTP_OK, "application/json");
 }

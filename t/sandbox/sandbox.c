@@ -2,6 +2,7 @@
 /* mod_p2p_sandbox: a FHIR R4 payer for quickstart, tests and benchmarks, never for production. */
 #include <malloc.h>
 #include <curl/curl.h>
+#include "door.h"
 #include "search.h"
 #include "told.h"
 
@@ -22,8 +23,11 @@ static int start_payer(sandbox_payer_t *payer, apr_pool_t *pool, server_rec *s)
     sandbox_faults_make(payer, pool);
     sandbox_log_make(payer, pool);
     sandbox_deliveries_make(payer, pool);
+    sandbox_asks_make(payer, pool);
     payer->store = sandbox_store_make();
     fault = sandbox_load_all(payer, payer->store, pool);
+    if (!fault) fault = sandbox_portal_make(payer, pool);
+    if (!fault && !sandbox_key_make(payer, pool)) fault = "OpenSSL made no key";
     if (!fault) return 1;
     ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "sandbox payer %s cannot load: %s", payer->name, fault);
     return 0;
@@ -136,19 +140,33 @@ static int ends(const char *path, const char *suffix)
     return len >= tail && strcmp(path + len - tail, suffix) == 0;
 }
 
+/* What stands beside the FHIR base: 1 where it is this that is asked for. */
+static int serve_door(sandbox_call_t *call, int *rv)
+{
+    sandbox_payer_t *payer = call->payer;
+    const char *uri = call->r->uri, *what = payer->portal_path ? below(uri, payer->portal_path) : NULL;
+
+    if ((strcmp(uri, payer->token_path) == 0 || strstr(uri, "/.well-known/")) && sandbox_cors(call, rv)) return 1;
+    if (strcmp(uri, payer->token_path) == 0) *rv = sandbox_token_endpoint(call);
+    else if (strcmp(uri, sandbox_beside_token(call, "authorize")) == 0) *rv = sandbox_authorize(call);
+    else if (strcmp(uri, sandbox_beside_token(call, "authorize.css")) == 0) *rv = sandbox_authorize_style(call);
+    else if (strcmp(uri, sandbox_beside_token(call, "jwks")) == 0) *rv = sandbox_jwks(call);
+    else if (ends(uri, "/.well-known/openid-configuration")) *rv = sandbox_well_known(call, 0);
+    else if (what) *rv = sandbox_portal(call, what);
+    else return 0;
+    return 1;
+}
+
 static int serve(sandbox_call_t *call)
 {
     sandbox_payer_t *payer = call->payer;
-    const char *uri = call->r->uri;
     int rv;
 
     sandbox_faults_meet(call);
     if (payer->delay_ms) sandbox_sleep(call->r, payer->delay_ms);
     if (sandbox_faults_before(call, &rv)) return rv;
-    if (strcmp(uri, payer->token_path) == 0) return sandbox_token_endpoint(call);
-    if (ends(uri, "/.well-known/openid-configuration")) return sandbox_well_known(call, 0);
-    if (strcmp(uri, sandbox_jwks_path(call)) == 0) return sandbox_jwks(call);
-    call->path = below(uri, payer->base);
+    if (serve_door(call, &rv)) return rv;
+    call->path = below(call->r->uri, payer->base);
     if (!call->path) return sandbox_outcome(call, HTTP_NOT_FOUND, "HAPI-0302: Unknown resource path");
     return serve_fhir(call);
 }

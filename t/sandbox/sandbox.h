@@ -182,7 +182,9 @@ typedef struct sandbox_payer_t {
     const char *base_url, *implementation_url, *internal_base, *issuer, *fhir_version;
     const char *patient_member, *token_require, *client_auth;
     const char *keep_bundles; /* a folder, or NULL */
-    apr_array_header_t *data, *grants, *faults, *without_types; /* const char * */
+    const char *member;       /* who is offered first at the sign-in page, and whom the portal plays; or NULL */
+    const char *portal_path, *portal_dir, *api, *audience, *organization; /* the member portal; NULL: none */
+    apr_array_header_t *data, *grants, *faults, *without_types, *redirects, *origins; /* const char * */
     apr_table_t *clients;
     sandbox_order_t order;
     apr_uint64_t seed;
@@ -206,6 +208,9 @@ typedef struct sandbox_payer_t {
     struct sandbox_faults_t *rules;
     struct sandbox_log_t *log;
     struct sandbox_told_t *told;
+    struct sandbox_asks_t *asks;
+    struct sandbox_key_t *key;
+    apr_table_t *portal_files;
     int bundles_running, bundles_kept; /* guarded in write.c */
 } sandbox_payer_t;
 
@@ -373,6 +378,7 @@ const sandbox_rule_t *sandbox_rejects(const sandbox_call_t *call, const sandbox_
 
 /* control.c and log.c */
 int sandbox_control(sandbox_call_t *call, const char *what);
+int sandbox_is_loopback(const char *ip);
 void sandbox_log_make(sandbox_payer_t *payer, apr_pool_t *pool);
 void sandbox_log_begin(sandbox_call_t *call);
 void sandbox_log_end(sandbox_call_t *call, int status, apr_off_t bytes_out);

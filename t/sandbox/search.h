@@ -17,7 +17,5 @@ int sandbox_page_count(sandbox_call_t *call, apr_uint32_t number);
 int sandbox_metadata(sandbox_call_t *call);
 /* The SMART (or OpenID) configuration. */
 int sandbox_well_known(sandbox_call_t *call, int smart);
-int sandbox_jwks(sandbox_call_t *call); /* a key set that signs nothing */
-const char *sandbox_jwks_path(const sandbox_call_t *call); /* where it is: beside the token endpoint */
 
 #endif

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens: grants with expiring access tokens and rotating refresh tokens; a replayed one ends its grant. */
 #include <apr_general.h>
-#include "sandbox.h"
+#include "door.h"
 
 typedef struct sandbox_token_t sandbox_token_t;
 
 typedef struct sandbox_grant_t {
     int number;
     const char *patient;
+    const char *scope; /* NULL: the usual one */
     const char *access, *refresh; /* the newest; NULL: none */
     int refreshes, replays, revoked;
     apr_array_header_t *chain; /* sandbox_token_t *: its refresh tokens, oldest first */
@@ -111,17 +112,26 @@ static const char *random_token(apr_pool_t *pool, const char *prefix)
     return apr_pstrcat(pool, prefix, text, NULL);
 }
 
+static void show_text(p2p_buf_t *buf, const char *name, const char *value)
+{
+    p2p_buf_printf(buf, ",\"%s\":", name);
+    if (value) p2p_buf_json(buf, value, strlen(value));
+    else p2p_buf_puts(buf, "null");
+}
+
 static int answer_tokens(sandbox_call_t *call, const sandbox_grant_t *grant, const char *access,
-                         const char *refresh)
+                         const char *refresh, const char *id_token)
 {
     sandbox_payer_t *payer = call->payer;
     sandbox_out_t out;
 
     sandbox_out_init(&out, call, 512);
-    p2p_buf_printf(&out.buf, "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"scope\":\"patient/*.read offline_access\"", access);
+    p2p_buf_printf(&out.buf, "{\"access_token\":\"%s\",\"token_type\":\"Bearer\"", access);
+    show_text(&out.buf, "scope", grant->scope ? grant->scope : "patient/*.read offline_access");
     if (payer->token_lifetime) p2p_buf_printf(&out.buf, ",\"expires_in\":%d", payer->token_lifetime);
     if (refresh) p2p_buf_printf(&out.buf, ",\"refresh_token\":\"%s\"", refresh);
-    if (grant->patient) p2p_buf_printf(&out.buf, ",\"%s\":\"%s\"", payer->patient_member, grant->patient);
+    if (id_token) show_text(&out.buf, "id_token", id_token);
+    if (grant->patient) show_text(&out.buf, payer->patient_member, grant->patient);
     p2p_buf_puts(&out.buf, "}");
     apr_table_setn(call->r->headers_out, "Cache-Control", "no-store");
     return sandbox_out_send(&out, HTTP_OK, "application/json");
@@ -172,7 +182,43 @@ static int refresh(sandbox_call_t *call, const char *form)
     if (grant) access = grant->access, next = payer->rotate ? grant->refresh : NULL;
     apr_thread_mutex_unlock(payer->mutex);
     if (!grant) return sandbox_oauth_error(call, HTTP_BAD_REQUEST, "invalid_grant", why);
-    return answer_tokens(call, grant, access, next);
+    return answer_tokens(call, grant, access, next, NULL);
+}
+
+/* Under the mutex: what the member has allowed, with its first tokens. */
+static sandbox_grant_t *grant_of(sandbox_payer_t *payer, sandbox_ask_t *ask)
+{
+    sandbox_grant_t *grant = add_grant(payer->tokens, ask->text[SANDBOX_ASK_MEMBER]);
+
+    grant->scope = apr_pstrdup(payer->tokens->pool, ask->text[SANDBOX_ASK_SCOPE]);
+    if (sandbox_has_word(grant->scope, "offline_access"))
+        add_token(payer->tokens, grant, random_token(payer->tokens->pool, "rt-"), 1);
+    issue_access(payer, grant);
+    ask->grant = grant;
+    return grant;
+}
+
+/* An authorization code; one that comes again ends the grant that was made of it (RFC 6749 4.1.2). */
+static int redeem(sandbox_call_t *call, const char *form, const char *client)
+{
+    sandbox_payer_t *payer = call->payer;
+    sandbox_grant_t *grant = NULL;
+    const char *why, *access = NULL, *next = NULL, *id_token = NULL;
+    sandbox_ask_t *ask;
+
+    apr_thread_mutex_lock(payer->mutex);
+    ask = sandbox_ask_redeem(call, form, client, &why);
+    if (ask && ask->grant) {
+        ask->grant->revoked = 1;
+    } else if (ask) {
+        grant = grant_of(payer, ask);
+        access = grant->access;
+        next = grant->refresh;
+        if (sandbox_has_word(grant->scope, "openid")) id_token = sandbox_id_token(call, ask);
+    }
+    apr_thread_mutex_unlock(payer->mutex);
+    if (!grant) return sandbox_oauth_error(call, HTTP_BAD_REQUEST, "invalid_grant", why);
+    return answer_tokens(call, grant, access, next, id_token);
 }
 
 static int own_grant(sandbox_call_t *call)
@@ -185,7 +231,7 @@ static int own_grant(sandbox_call_t *call)
     grant = add_grant(payer->tokens, NULL);
     access = issue_access(payer, grant);
     apr_thread_mutex_unlock(payer->mutex);
-    return answer_tokens(call, grant, access, NULL);
+    return answer_tokens(call, grant, access, NULL, NULL);
 }
 
 /* SandboxTokenRequire NAME=VALUE: a parameter that this server insists on. */
@@ -221,15 +267,9 @@ int sandbox_token_endpoint(sandbox_call_t *call)
     type = sandbox_param(call->r->pool, form, "grant_type");
     if (type && strcmp(type, "refresh_token") == 0) return refresh(call, form);
     if (type && strcmp(type, "client_credentials") == 0) return own_grant(call);
+    if (type && strcmp(type, "authorization_code") == 0) return redeem(call, form, client);
     return sandbox_oauth_error(call, HTTP_BAD_REQUEST, "unsupported_grant_type",
-                               "refresh_token or client_credentials");
-}
-
-static void show_text(p2p_buf_t *buf, const char *name, const char *value)
-{
-    p2p_buf_printf(buf, ",\"%s\":", name);
-    if (value) p2p_buf_json(buf, value, strlen(value));
-    else p2p_buf_puts(buf, "null");
+                               "authorization_code, refresh_token or client_credentials");
 }
 
 static void show_uses(p2p_buf_t *buf, const sandbox_grant_t *grant)

@@ -19,7 +19,7 @@ sub builddir { return $ENV{P2P_BUILDDIR} || $root }
 
 # start(payers => [{name => 'a', data => [...], directives => ['SandboxOrder type', ...], tls => 1}, ...],
 #       dir => DIR, tls => {cert => FILE, key => FILE}, conf => 'text for the main server', vhost => 'text for each payer')
-# A payer has TLS where it or start() asks for it; without a certificate one is made. address: where it is to be had besides 127.0.0.1; its URLs name that.
+# In a directive @a@ stands for the origin of payer a. A payer has TLS where it or start() asks for it; without a certificate one is made. address: where it is to be had besides 127.0.0.1; its URLs name that.
 sub start {
     my ($class, %arg) = @_;
     my $self = bless {%arg, owner => $$}, $class;
@@ -68,7 +68,7 @@ sub _payer_conf {
     my $text = join('', map { "Listen $_\n" } "127.0.0.1:$payer->{port}", split ' ', $more) . "<VirtualHost 127.0.0.1:$payer->{port}$more>\n"
         . "ServerName 127.0.0.1:$payer->{port}\nSetHandler p2p-sandbox\nSandboxPayer $payer->{name}\n";
     $text .= qq(SandboxData "$_"\n) for @{$payer->{data} || []};
-    $text .= "$_\n" for @{$payer->{directives} || []};
+    $text .= s/\@(\w+)\@/$self->origin($1)/ger . "\n" for @{$payer->{directives} || []};
     $text .= "SSLEngine on\nSSLCertificateFile $self->{certificate}{cert}\nSSLCertificateKeyFile $self->{certificate}{key}\n" if $tls;
     $text .= ($self->{vhost} || '') . "\n</VirtualHost>\n";
     return $text if !$tls;
