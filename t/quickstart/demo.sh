@@ -97,7 +97,7 @@ fill() {
     text=${text//@MEMBER@/$MEMBER}
     text=${text//@ACCESS_TOKEN@/$access_token}
     text=${text//@REFRESH_TOKEN@/$refresh_token}
-    text=${text//@CLIENT_SECRET@/$client_secret}
+    text=${text//@TARGET_PATIENT@/$TARGET_PATIENT}
     text=${text//@MODULES@/$modules}
     text=${text//@SANDBOX_PORT@/$P2P_SANDBOX_PORT}
     text=${text//@SANDBOX@/https://127.0.0.1:$P2P_SANDBOX_PORT}
@@ -113,7 +113,6 @@ fill() {
 make_secrets() {
     access_token=$(openssl rand -hex 24)
     refresh_token=$(openssl rand -hex 24)
-    client_secret=$(openssl rand -hex 24)
 }
 
 # The target payer, the member as he knows them (a Patient without any record), the definition of the source payer, the portal's order.
@@ -124,8 +123,8 @@ make_members() {
     jq -n '{resourceType: "Organization", id: "sandbox-target", name: "Sandbox Target Payer"}' >"$state/target/organization.json"
     (
         umask 077
-        jq -n --rawfile secret <(printf %s "$client_secret") --arg base "https://127.0.0.1:$P2P_SANDBOX_PORT/source" '[{
-            name: "Sandbox Source Payer", issuer: $base, clientId: "portal", clientSecret: $secret,
+        jq -n --arg base "https://127.0.0.1:$P2P_SANDBOX_PORT/source" '[{
+            name: "Sandbox Source Payer", issuer: $base, clientId: "portal",
             scopes: "openid offline_access patient/*.read", authWellKnown: "\($base)/fhir/.well-known/smart-configuration",
             tokenEndpoint: "\($base)/token", fhirEndpoint: "\($base)/fhir", responseType: "code",
             organizationId: "sandbox-source"}]' >"$state/definitions.json"
@@ -215,7 +214,7 @@ start_one() {
 }
 
 demo() {
-    local access_token refresh_token client_secret member_address
+    local access_token refresh_token member_address
     say "Preparing ($RUN/state)"
     stop_all
     ask_apxs
