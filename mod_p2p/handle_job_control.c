@@ -25,7 +25,7 @@
 typedef struct list_t {
     const p2p_job_way_t *way;
     p2p_job_filter_t filter;
-    const char *status, *server; /* as they were asked for; NULL: any */
+    const char *status, *server, *kind; /* as they were asked for; NULL: any */
     apr_array_header_t *jobs;
 } list_t;
 
@@ -36,14 +36,15 @@ static p2p_error_t *read_list(p2p_db_t *db, request_rec *r, void *baton)
     p2p_viewer_t viewer = p2p_job_viewer(r, list->way);
     p2p_oidc_server_t *server;
 
+    if (list->kind) viewer.kind = list->kind;
     if (list->way->server_id) P2P_TRY(p2p_oidc_server_get(db, r->pool, NULL, list->way->server_id, &server));
     return p2p_job_list(db, r->pool, &viewer, &list->filter, &list->jobs);
 }
 
 static const char *scope_of(request_rec *r, const list_t *list)
 {
-    return apr_psprintf(r->pool, "%s %" APR_INT64_T_FMT " %s %s", list->way->administration ? "all jobs" : "jobs", list->filter.server_id,
-                        list->status ? list->status : "", p2p_caller(r)->client);
+    return apr_psprintf(r->pool, "%s %" APR_INT64_T_FMT " %s %s %s", list->way->administration ? "all jobs" : "jobs", list->filter.server_id,
+                        list->status ? list->status : "", list->kind ? list->kind : "", p2p_caller(r)->client);
 }
 
 static int read_status(request_rec *r, list_t *list)
@@ -66,9 +67,18 @@ static int read_server(request_rec *r, list_t *list)
     return OK;
 }
 
+/* Which kinds there are is for runners to know: one that is not known here has no jobs. */
+static int read_kind(request_rec *r, list_t *list)
+{
+    apr_size_t len = list->kind ? strspn(list->kind, "abcdefghijklmnopqrstuvwxyz0123456789-") : 0;
+
+    if (!list->kind || (len && !list->kind[len])) return OK;
+    return p2p_problem(r, HTTP_BAD_REQUEST, "bad-kind", "kind must be p2p-exchange or another kind of job, such as definition-test.");
+}
+
 static int read_query(request_rec *r, list_t *list)
 {
-    static const char *const names[] = { "status", "page", NULL }, *const more_names[] = { "status", "server", "page", NULL };
+    static const char *const names[] = { "status", "page", NULL }, *const more_names[] = { "status", "server", "kind", "page", NULL };
     apr_table_t *query;
     const char *page;
     int answer = p2p_query(r, list->way->administration ? more_names : names, &query);
@@ -77,8 +87,10 @@ static int read_query(request_rec *r, list_t *list)
     list->filter = (p2p_job_filter_t){ list->way->server_id, P2P_JOB_UNKNOWN, APR_INT64_MAX, PAGE_JOBS + 1 };
     list->status = apr_table_get(query, "status");
     list->server = apr_table_get(query, "server");
+    list->kind = apr_table_get(query, "kind");
     answer = read_status(r, list);
     if (answer == OK) answer = read_server(r, list);
+    if (answer == OK) answer = read_kind(r, list);
     page = apr_table_get(query, "page");
     return answer == OK && page ? p2p_cursor_read(r, scope_of(r, list), page, &list->filter.before, 1) : answer;
 }
@@ -91,7 +103,7 @@ static const p2p_job_t *job_at(const list_t *list, int i)
 static const char *next_of(request_rec *r, const list_t *list)
 {
     const char *query = apr_pstrcat(r->pool, p2p_query_pair(r->pool, "status", list->status),
-                                    p2p_query_pair(r->pool, "server", list->server), NULL);
+                                    p2p_query_pair(r->pool, "server", list->server), p2p_query_pair(r->pool, "kind", list->kind), NULL);
 
     if (list->jobs->nelts <= PAGE_JOBS) return NULL;
     return p2p_cursor_link(r, query, scope_of(r, list), &job_at(list, PAGE_JOBS - 1)->id, 1);

@@ -36,7 +36,8 @@ p2p_error_t *p2p_ending_note(const p2p_exchange_t *x, apr_pool_t *p)
 {
     const p2p_exchange_context_t *context = x->context;
     p2p_job_ending_t ending = {.status = x->error ? P2P_JOB_FAILED : x->stopping ? P2P_JOB_STOPPED : P2P_JOB_COMPLETED,
-                               .error = x->error, .untouched = !x->has_run && x->job.epoch == 1};
+                               .error = x->error, .untouched = !x->has_run && x->job.epoch == 1,
+                               .token_time = x->token ? p2p_token_refreshed(x->token) : 0};
     p2p_task_event_t event;
     p2p_error_t *error;
 

@@ -116,6 +116,11 @@ static apr_interval_time_t trouble_lasting(const p2p_exchange_t *x)
     return source > target ? source : target;
 }
 
+static apr_time_t token_time(const p2p_exchange_t *x)
+{
+    return x->token ? p2p_token_refreshed(x->token) : 0;
+}
+
 static void finish(void *baton)
 {
     p2p_exchange_t *x = baton;
@@ -126,7 +131,8 @@ static void finish(void *baton)
     apr_pool_create(&p, x->pool);
     error = x->task ? p2p_job_task_save(x->task, p) : NULL;
     if (!error && x->rest)
-        error = p2p_job_rest(x->context->db, p, &x->job, x->context->owner, x->rest, trouble_lasting(x));
+        error = p2p_job_rest(x->context->db, p, &x->job, x->context->owner, &(p2p_job_pause_t){
+            .delay = x->rest, .lasting = trouble_lasting(x), .wait_code = x->rest_code, .token_time = token_time(x)});
     else if (!error) error = p2p_ending_note(x, p);
     if (error && error->kind != P2P_E_LOST) again = error->kind == P2P_E_UNAVAILABLE ? DATABASE_AGAIN : DATABASE_REFUSED;
     if (error) p2p_log_error(&x->log, P2P_LOG_WARN, "The end of the job is not noted", error);
@@ -216,26 +222,14 @@ static void go_on_draining(p2p_exchange_t *x)
 
 /* ---- A rest ---- */
 
-/* Where all that is left to be done waits for a peer: when the first of it goes on (monotonic). Else 0. */
-static apr_time_t waits_until(const p2p_exchange_t *x)
-{
-    apr_time_t source, target;
-
-    if (x->error || x->stopping || p2p_exchange_busy(x)) return 0;
-    if (x->phase == PREPARING) return x->source_trouble.asks_at ? x->source_trouble.asks_at : x->target_trouble.asks_at;
-    if (x->phase != RUNNING || p2p_sequence_has_work(x->sequence) || !p2p_letters_is_idle(x->letters)) return 0;
-    source = p2p_pull_waits_until(x->pull);
-    target = p2p_push_waits_until(x->push);
-    return source == APR_INT64_MAX && target == source ? 0 : source < target ? source : target;
-}
-
 /* Makes room for another job, as a runner that ends would: what has not landed is fetched again. Nothing is under way. */
-static void rest(p2p_exchange_t *x, apr_interval_time_t delay)
+static void rest(p2p_exchange_t *x, apr_interval_time_t delay, const char *code)
 {
     if (x->land) p2p_land_flush(x->land);
     if (x->error) return;
     p2p_log(&x->log, P2P_LOG_INFO, "It has to wait %" APR_TIME_T_FMT " s for a peer and gives its slot back", apr_time_sec(delay));
     x->rest = delay;
+    x->rest_code = code;
     x->phase = ENDING;
     x->land = NULL;
     drop_stages(x);
@@ -244,9 +238,12 @@ static void rest(p2p_exchange_t *x, apr_interval_time_t delay)
     finish(x);
 }
 
-static void look_whether_to_rest(p2p_exchange_t *x, apr_time_t until)
+/* A refresh that is under way is not left alone. */
+static void look_whether_to_rest(p2p_exchange_t *x, const p2p_wait_t *wait)
 {
-    if (until && until - monotonic(x) > REST_AFTER) rest(x, until - monotonic(x));
+    apr_interval_time_t delay = wait->until - monotonic(x);
+
+    if (wait->may_rest && delay > REST_AFTER && !p2p_exchange_busy(x)) rest(x, delay, wait->code);
 }
 
 /* ---- The pump ---- */
@@ -422,6 +419,7 @@ static void wait_for_key(p2p_exchange_t *x, const p2p_error_t *error)
 {
     p2p_log_error(&x->log, P2P_LOG_ERROR, "The job waits until it can be opened", error);
     x->rest = KEY_AGAIN;
+    x->rest_code = P2P_WAIT_KEY;
     x->phase = ENDING;
     kick_after(x, 0); /* not from here: whoever begins it does not know it yet */
 }
@@ -478,16 +476,29 @@ static void tell_progress(p2p_exchange_t *x)
     p2p_job_task_tick(x->task, &counts);
 }
 
+/* How it stands, for its row. */
+static p2p_job_state_t state_of(const p2p_exchange_t *x, const p2p_wait_t *wait)
+{
+    const p2p_clock_t *clock = x->context->clock;
+
+    return (p2p_job_state_t){
+        .waiting = x->land ? p2p_land_waiting(x->land) : 0, .wait_code = wait->code, .token_time = token_time(x),
+        .wait_until = wait->until ? clock->now(clock->baton) + (wait->until - clock->monotonic(clock->baton)) : 0};
+}
+
 void p2p_exchange_tick(p2p_exchange_t *exchange)
 {
     apr_pool_t *p;
     p2p_error_t *error;
+    p2p_wait_t wait;
+    p2p_job_state_t state;
     int stopping = 0;
 
     if (exchange->phase == ENDING || exchange->phase == ENDED) return;
+    wait = p2p_waits(exchange);
+    state = state_of(exchange, &wait);
     apr_pool_create(&p, exchange->pool);
-    error = p2p_job_progress(exchange->context->db, p, &exchange->job, exchange->context->owner,
-                             exchange->land ? p2p_land_waiting(exchange->land) : 0, &stopping);
+    error = p2p_job_progress(exchange->context->db, p, &exchange->job, exchange->context->owner, &state, &stopping);
     if (!error && exchange->task) error = p2p_job_task_save(exchange->task, p);
     if (error && error->kind != P2P_E_UNAVAILABLE) p2p_exchange_fail(exchange, error);
     if (!error && stopping && !exchange->stopping) {
@@ -495,7 +506,7 @@ void p2p_exchange_tick(p2p_exchange_t *exchange)
         p2p_exchange_kick(exchange);
     }
     if (!error && exchange->task && !exchange->stopping) tell_progress(exchange);
-    if (!error) look_whether_to_rest(exchange, waits_until(exchange));
+    if (!error) look_whether_to_rest(exchange, &wait);
     apr_pool_destroy(p);
 }
 

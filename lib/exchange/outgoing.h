@@ -4,6 +4,7 @@
 #define P2P_EXCHANGE_OUTGOING_H
 
 #include "exchange/map.h"
+#include "exchange/retry.h"
 #include "net/http.h"
 #include "store/id_map_store.h"
 
@@ -39,7 +40,8 @@ struct p2p_outgoing_t {
     p2p_family_t *family;      /* exchange/limit's; NULL: it was never parted */
     p2p_http_transfer_t *transfer;
     p2p_http_timer_t *timer;
-    apr_time_t due;             /* of timer, monotonic */
+    apr_time_t due;             /* of timer, monotonic, */
+    p2p_trouble_why_t why;      /* and what it waits for */
     apr_pool_t *pool;           /* of the attempt under way */
     p2p_http_body_t body;       /* of the attempt under way */
     const char *answer;         /* to it, in pool, where the database was away; NULL */

@@ -32,7 +32,8 @@ struct p2p_page_t {
     p2p_http_auth_t auth;
     p2p_http_transfer_t *transfer;
     p2p_http_timer_t *timer;
-    apr_time_t due;          /* of timer, monotonic */
+    apr_time_t due;          /* of timer, monotonic, */
+    p2p_trouble_why_t why;   /* and what it waits for */
     p2p_bundle_reader_t *reader;
     p2p_share_t share;      /* of what the runner's pages may hold */
     p2p_sha256_t *sha256;   /* of the body; NULL: none is under way */

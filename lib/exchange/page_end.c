@@ -46,6 +46,7 @@ static int retry(p2p_page_t *page)
     apr_interval_time_t delay;
 
     if (!p2p_trouble_next(pull->set.trouble, ++page->failures, page->head_fields, &delay)) return 0;
+    page->why = pull->set.trouble->why;
     p2p_page_end_attempt(page);
     page->due = pull->set.clock->monotonic(pull->set.clock->baton) + delay;
     page->timer = pull->set.http->after(pull->set.http, delay, on_timer, page);
@@ -265,4 +266,5 @@ void p2p_page_answered(p2p_page_t *page, int status, const p2p_error_t *error)
 void p2p_page_without_token(p2p_page_t *page, const p2p_error_t *error)
 {
     if (error->kind != P2P_E_UNAVAILABLE || !retry(page)) p2p_pull_fail(page->pull, error);
+    else page->why = P2P_TROUBLE_TOKEN;
 }

@@ -141,6 +141,7 @@ static int wait_for_token(p2p_prepare_t *prepare, const p2p_error_t *error)
     apr_interval_time_t delay;
 
     if (error->kind != P2P_E_UNAVAILABLE || !p2p_trouble_next(trouble, ++prepare->token_attempts, NULL, &delay)) return 0;
+    trouble->why = P2P_TROUBLE_TOKEN;
     trouble->asks_at = clock->monotonic(clock->baton) + delay;
     prepare->token_timer = http->after(http, delay, on_token_timer, prepare);
     return 1;

@@ -171,7 +171,7 @@ void p2p_pull_run(p2p_pull_t *pull)
     }
 }
 
-apr_time_t p2p_pull_waits_until(const p2p_pull_t *pull)
+apr_time_t p2p_pull_waits_until(const p2p_pull_t *pull, p2p_trouble_why_t *why)
 {
     apr_time_t first = APR_INT64_MAX;
     const p2p_page_t *page;
@@ -179,9 +179,27 @@ apr_time_t p2p_pull_waits_until(const p2p_pull_t *pull)
     if (pull->broken || (pull->queue && pull->under_way_count < pull->set.connections)) return 0;
     for (page = pull->under_way; page; page = page->next) {
         if (!page->timer) return 0;
-        if (page->due < first) first = page->due;
+        if (page->due >= first) continue;
+        first = page->due;
+        *why = page->why;
     }
     return first;
+}
+
+int p2p_pull_is_receiving(const p2p_pull_t *pull)
+{
+    const p2p_page_t *page;
+
+    for (page = pull->under_way; page && (!page->transfer || page->paused); page = page->next) continue;
+    return page != NULL;
+}
+
+int p2p_pull_is_held_up(const p2p_pull_t *pull)
+{
+    const p2p_page_t *page;
+
+    for (page = pull->under_way; page && !page->share.waits; page = page->next) continue;
+    return page && !p2p_pull_is_receiving(pull);
 }
 
 int p2p_pull_has_room(const p2p_pull_t *pull)

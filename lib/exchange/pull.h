@@ -62,9 +62,15 @@ void p2p_pull_run(p2p_pull_t *pull);
 /* Ends retrieval: nothing is under way or will be. Not from a transfer's callback. */
 void p2p_pull_stop(p2p_pull_t *pull);
 
-/* Where nothing is under way but pages wait to be tried again: when the next one is (monotonic). 0 where something is going on,
- * APR_INT64_MAX where nothing waits. */
-apr_time_t p2p_pull_waits_until(const p2p_pull_t *pull);
+/* Where nothing is under way but pages wait to be tried again: when the next one is (monotonic), and what for. 0 where something is going
+ * on, APR_INT64_MAX where nothing waits; *why is as it was then. */
+apr_time_t p2p_pull_waits_until(const p2p_pull_t *pull, p2p_trouble_why_t *why);
+
+/* Is something asked of the source, or on its way from it, that is not paused? */
+int p2p_pull_is_receiving(const p2p_pull_t *pull);
+
+/* Is nothing, and a page waits for memory that others of the runner have? */
+int p2p_pull_is_held_up(const p2p_pull_t *pull);
 
 /* Is nothing under way or to be fetched? */
 int p2p_pull_is_idle(const p2p_pull_t *pull);

@@ -225,6 +225,7 @@ static int retry(p2p_push_t *push, p2p_outgoing_t *outgoing, const apr_table_t *
     apr_interval_time_t delay;
 
     if (!p2p_trouble_next(push->set.trouble, outgoing->attempts, fields, &delay)) return 0;
+    outgoing->why = push->set.trouble->why;
     come_again(push, outgoing, delay);
     return 1;
 }
@@ -236,6 +237,7 @@ static int retry_few(p2p_push_t *push, p2p_outgoing_t *outgoing, const apr_table
     apr_interval_time_t delay;
 
     if (!p2p_trouble_next(&few, outgoing->attempts, fields, &delay)) return 0;
+    outgoing->why = few.why;
     come_again(push, outgoing, delay);
     return 1;
 }

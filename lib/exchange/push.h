@@ -68,9 +68,12 @@ void p2p_push_drain(p2p_push_t *push);
 /* Is a Bundle under way at this moment? */
 int p2p_push_is_sending(const p2p_push_t *push);
 
-/* Where nothing is under way but Bundles wait to be tried again: when the next one is (monotonic). 0 where something is going on,
- * APR_INT64_MAX where nothing waits. */
-apr_time_t p2p_push_waits_until(const p2p_push_t *push);
+/* Where nothing is under way but Bundles wait to be tried again: when the next one is (monotonic), and what for. 0 where something is going
+ * on, APR_INT64_MAX where nothing waits; *why is as it was then. */
+apr_time_t p2p_push_waits_until(const p2p_push_t *push, p2p_trouble_why_t *why);
+
+/* Do all Bundles under way wait for other jobs' to come off their connections? */
+int p2p_push_waits_its_turn(const p2p_push_t *push);
 
 /* Is nothing under way, waiting or being filled? */
 int p2p_push_is_idle(const p2p_push_t *push);

@@ -49,16 +49,23 @@ int p2p_push_is_sending(const p2p_push_t *push)
     return push->in_flight > 0;
 }
 
-apr_time_t p2p_push_waits_until(const p2p_push_t *push)
+apr_time_t p2p_push_waits_until(const p2p_push_t *push, p2p_trouble_why_t *why)
 {
     apr_time_t first = APR_INT64_MAX;
     int i;
 
     if (push->in_flight || push->queued) return 0;
     for (i = 0; i < push->alive_count; i++) {
-        if (push->alive[i]->timer && push->alive[i]->due < first) first = push->alive[i]->due;
+        if (!push->alive[i]->timer || push->alive[i]->due >= first) continue;
+        first = push->alive[i]->due;
+        *why = push->alive[i]->why;
     }
     return first;
+}
+
+int p2p_push_waits_its_turn(const p2p_push_t *push)
+{
+    return push->in_flight && push->in_flight == push->in_line;
 }
 
 int p2p_push_is_idle(const p2p_push_t *push)

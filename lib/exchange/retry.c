@@ -77,6 +77,7 @@ int p2p_trouble_next(p2p_trouble_t *trouble, int attempts, const apr_table_t *fi
 
     if (left <= 0) return 0;
     told = p2p_http_retry_after(fields, now, left);
+    trouble->why = told >= 0 ? P2P_TROUBLE_ASKS : P2P_TROUBLE_FAILS;
     *delay = told >= 0 ? told : back_off(attempts, random);
     if (*delay < FIRST / 2) *delay = FIRST; /* a peer that says "at once" each time is not taken at its word */
     if (*delay > left) *delay = left;

@@ -11,6 +11,13 @@
 
 #define P2P_ATTEMPTS 5 /* where time is not what counts: of a thing that fails in the same way each time, the first included */
 
+/* What comes again later does so for this reason. */
+typedef enum {
+    P2P_TROUBLE_FAILS, /* the peer is away, or fails */
+    P2P_TROUBLE_ASKS,  /* the peer told when to come again */
+    P2P_TROUBLE_TOKEN  /* there is no token for it */
+} p2p_trouble_why_t;
+
 /* Trouble that may pass, with one peer of one job. All that the job asks of that peer shares it: as long as anything goes well, nothing
  * is given up. */
 typedef struct p2p_trouble_t {
@@ -21,6 +28,7 @@ typedef struct p2p_trouble_t {
     int is_on;                         /* there is trouble, */
     apr_time_t since;                  /* monotonic, since then */
     int is_recalled;                   /* an earlier runner noted it: only what lands ends it */
+    p2p_trouble_why_t why;             /* of what p2p_trouble_next told last */
     apr_time_t asks_at;                /* monotonic: a small request (exchange/ask) waits until then; 0: none waits */
 } p2p_trouble_t;
 

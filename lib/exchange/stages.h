@@ -13,6 +13,7 @@
 #include "exchange/push.h"
 #include "exchange/receive.h"
 #include "exchange/sequence.h"
+#include "exchange/waits.h"
 
 typedef enum { PREPARING, RUNNING, DRAINING, ENDING, ENDED } phase_t;
 
@@ -45,7 +46,8 @@ struct p2p_exchange_t {
     int kicked_now;            /* kick comes without delay */
     p2p_job_counts_t partial;  /* of parts that have not landed when the job ends */
     apr_time_t drain_until;    /* monotonic */
-    apr_interval_time_t rest;  /* it gives its slot back for so long; 0: it comes to its end */
+    apr_interval_time_t rest;  /* it gives its slot back for so long; 0: it comes to its end, */
+    const char *rest_code;     /* for this reason */
     apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
     const p2p_error_t *error;  /* what ends the job */
     int stopping, closed;

@@ -3,6 +3,9 @@
 #include "model/job.h"
 
 #include <string.h>
+#include <apr_strings.h>
+
+#include "base/clock.h"
 
 static const char *const names[] = {
     [P2P_JOB_STARTING] = "STARTING",   [P2P_JOB_STARTED] = "STARTED", [P2P_JOB_STOPPING] = "STOPPING",
@@ -70,6 +73,60 @@ json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job)
     return doc;
 }
 
+/* ---- Why it waits ---- */
+
+/* until: what follows where it is known when it is looked at again. */
+static const struct {
+    const char *code, *sentence, *until;
+} reasons[] = {
+    {P2P_WAIT_SOURCE_ASKS, "The source asked us to wait", ": the next try is at "},
+    {P2P_WAIT_SOURCE_FAILS, "The source is away, or does not answer as it should", ": the next try is at "},
+    {P2P_WAIT_TARGET_ASKS, "The target asked us to wait", ": the next try is at "},
+    {P2P_WAIT_TARGET_FAILS, "The target is away, or does not answer as it should", ": the next try is at "},
+    {P2P_WAIT_TOKEN_ENDPOINT, "The source's token endpoint gives no new access token for now", ": the next try is at "},
+    {P2P_WAIT_TOKEN_REFRESH, "A new access token is asked for at the source", ""},
+    {P2P_WAIT_TOKEN_ELSEWHERE, "Another exchange with the same authorization has a new access token asked for, which this one will share", ""},
+    {P2P_WAIT_MEMORY, "Other exchanges of its runner have what memory there is (P2PMemory)", ""},
+    {P2P_WAIT_CONNECTION, "Other exchanges of its runner have all connections to the target (P2PTargetConnections)", ""},
+    {P2P_WAIT_KEY, "What it needs was sealed with a key that its runner has not got (P2PSecretKeyFile)", ": the next try is at "},
+    {P2P_WAIT_QUEUED, "It is queued until a runner has a free slot for it", ""},
+    {P2P_WAIT_SLOT, "No runner has it in hand: it goes on when one has a free slot for it", ""},
+    {"", "It waits", " until "}, /* for a reason that a later program knows */
+};
+
+const char *p2p_job_waits(const p2p_job_t *job)
+{
+    if (job->status == P2P_JOB_STARTING) return P2P_WAIT_QUEUED;
+    if (job->status != P2P_JOB_STARTED && job->status != P2P_JOB_STOPPING) return NULL;
+    if (*job->wait_code) return job->wait_code;
+    return job->is_owned ? NULL : P2P_WAIT_SLOT;
+}
+
+const char *p2p_job_wait_sentence(apr_pool_t *p, const p2p_job_t *job)
+{
+    const char *code = p2p_job_waits(job), *until = "";
+    char time[P2P_ISO_TIME_LEN + 1];
+    int i = 0;
+
+    while (*reasons[i].code && strcmp(reasons[i].code, code)) i++;
+    p2p_time_format(time, job->wait_until);
+    if (job->wait_until && *reasons[i].until) until = apr_pstrcat(p, reasons[i].until, time, NULL);
+    return apr_pstrcat(p, reasons[i].sentence, until, *job->wait_code && !job->is_owned ? ". It has given its slot back meanwhile." : ".", NULL);
+}
+
+static json_object *waits(apr_pool_t *p, const p2p_job_t *job)
+{
+    const char *code = p2p_job_waits(job);
+    json_object *doc;
+
+    if (!code) return NULL;
+    doc = json_object_new_object();
+    p2p_json_add_str(doc, "code", code);
+    p2p_json_add_str(doc, "sentence", p2p_job_wait_sentence(p, job));
+    p2p_json_add_time(doc, "until", *job->wait_code ? job->wait_until : 0);
+    return doc;
+}
+
 json_object *p2p_job_administered(apr_pool_t *p, const p2p_job_t *job, const char *detail)
 {
     json_object *doc = p2p_job_public(p, job), *error;
@@ -79,6 +136,8 @@ json_object *p2p_job_administered(apr_pool_t *p, const p2p_job_t *job, const cha
     p2p_json_add_int(doc, "attempt", job->attempt);
     p2p_json_add_str(doc, "target", job->target);
     p2p_json_add_str(doc, "kind", job->kind);
+    json_object_object_add(doc, "waits", waits(p, job));
+    p2p_json_add_time(doc, "tokenRefreshed", job->token_time);
     if (detail && json_object_object_get_ex(doc, "error", &error)) p2p_json_add_str(error, "detail", detail);
     return doc;
 }

@@ -36,6 +36,7 @@ struct p2p_token_t {
     apr_pool_t *held;     /* what access and patient live in */
     const char *access;   /* "" before the first look */
     apr_time_t expires;   /* wall clock; 0: not known */
+    apr_time_t refreshed; /* wall clock: when it was, by us or, as far as we saw, another; 0: it was not */
     apr_interval_time_t margin;
     const char *patient;  /* or NULL */
     const char *member;   /* who that has to be; NULL: not known */
@@ -108,6 +109,7 @@ static void hold(p2p_token_t *token, const char *access, apr_time_t expires, con
     apr_pool_t *held;
 
     if (!strcmp(access, token->access)) return;
+    if (*token->access) token->refreshed = now;
     apr_pool_create(&held, token->pool);
     token->access = apr_pstrdup(held, access);
     token->patient = patient ? apr_pstrdup(held, patient) : token->patient ? apr_pstrdup(held, token->patient) : NULL;
@@ -225,6 +227,7 @@ static void on_refreshed(void *baton, const p2p_refreshed_t *refreshed, const p2
         return;
     }
     hold(token, answer->access_token, refreshed->expires, answer->patient);
+    token->refreshed = wall(token);
     tell_all(token, NULL);
     step(token);
 }
@@ -345,4 +348,17 @@ void p2p_token_cancel(p2p_token_t *token)
 int p2p_token_busy(const p2p_token_t *token)
 {
     return token->refresh != NULL;
+}
+
+apr_time_t p2p_token_refreshed(const p2p_token_t *token)
+{
+    return token->refreshed;
+}
+
+p2p_token_wait_t p2p_token_waits(const p2p_token_t *token, apr_time_t *until)
+{
+    *until = token->refresh ? p2p_refresh_call_due(token->refresh) : 0;
+    if (!token->calls) return P2P_TOKEN_NOT_WANTED;
+    if (*until) return P2P_TOKEN_COMES_AGAIN;
+    return token->refresh || token->is_searching ? P2P_TOKEN_ASKED_FOR : P2P_TOKEN_ELSEWHERE;
 }

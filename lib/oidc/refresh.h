@@ -44,4 +44,16 @@ void p2p_token_cancel(p2p_token_t *token);
 /* Is a refresh of ours under way (then the program waits up to two seconds for it at SIGTERM)? */
 int p2p_token_busy(const p2p_token_t *token);
 
+/* When the token in hand was refreshed (the clock's time); 0: it has not been since this source was made. */
+apr_time_t p2p_token_refreshed(const p2p_token_t *token);
+
+/* Does anybody wait for an access token, and for what? */
+typedef enum {
+    P2P_TOKEN_NOT_WANTED,
+    P2P_TOKEN_ASKED_FOR,   /* a refresh, or a search for the endpoint, is under way */
+    P2P_TOKEN_COMES_AGAIN, /* a refresh came to nothing for now: *until (monotonic) it is tried again */
+    P2P_TOKEN_ELSEWHERE    /* another job or runner refreshes the same grant */
+} p2p_token_wait_t;
+p2p_token_wait_t p2p_token_waits(const p2p_token_t *token, apr_time_t *until);
+
 #endif

@@ -22,6 +22,7 @@ struct p2p_refresh_call_t {
     p2p_token_asked_t asked;
     p2p_http_text_t text;
     apr_time_t began;  /* monotonic */
+    apr_time_t due;    /* monotonic: it comes again then; 0: a request is under way */
     int tries, lost;   /* requests sent; those of them whose fate is unknown */
     p2p_refreshed_t refreshed;
     p2p_refresh_call_fn fn; /* NULL when nobody wants to know */
@@ -83,6 +84,7 @@ static void try_again(p2p_refresh_call_t *call, const apr_table_t *fields, const
         give_up(call, 0, error);
         return;
     }
+    call->due = call->order.clock->monotonic(call->order.clock->baton) + wait;
     call->order.http->after(call->order.http, wait, send_it, call);
 }
 
@@ -160,6 +162,7 @@ static void send_it(void *baton)
     APR_ARRAY_PUSH(fields, const char *) = "Accept: application/json";
     request.fields = fields;
     call->tries++;
+    call->due = 0;
     error = p2p_http_fetch(call->order.http, call->scratch, &request, on_answer, call, NULL);
     if (error) give_up(call, 0, error);
 }
@@ -194,6 +197,11 @@ p2p_refresh_call_t *p2p_refresh_call_begin(const p2p_refresh_order_t *order, p2p
     call->baton = baton;
     order->http->after(order->http, 0, send_it, call);
     return call;
+}
+
+apr_time_t p2p_refresh_call_due(const p2p_refresh_call_t *call)
+{
+    return call->due;
 }
 
 void p2p_refresh_call_forget(p2p_refresh_call_t *call)

@@ -44,6 +44,9 @@ typedef void (*p2p_refresh_call_fn)(void *baton, const p2p_refreshed_t *refreshe
 /* Begins one for a grant that was marked (p2p_grant_begin_refresh). */
 p2p_refresh_call_t *p2p_refresh_call_begin(const p2p_refresh_order_t *order, p2p_refresh_call_fn fn, void *baton);
 
+/* When it is sent again (monotonic), where the last request came to nothing; else 0. */
+apr_time_t p2p_refresh_call_due(const p2p_refresh_call_t *call);
+
 /* Whoever began it does not want to be told any more; it goes on. */
 void p2p_refresh_call_forget(p2p_refresh_call_t *call);
 

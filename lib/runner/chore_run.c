@@ -135,7 +135,7 @@ void p2p_chore_run_tick(void *work)
 
     if (run->is_over || run->write) return;
     apr_pool_create(&p, run->pool);
-    error = p2p_job_progress(run->context->db, p, &run->chore->job, run->context->owner, 0, &stopping);
+    error = p2p_job_progress(run->context->db, p, &run->chore->job, run->context->owner, &(p2p_job_state_t){.wait_code = ""}, &stopping);
     if (error && error->kind == P2P_E_LOST) p2p_chore_run_end(run, write_nothing);
     else if (stopping) p2p_chore_run_end(run, write_stopped);
     apr_pool_destroy(p);

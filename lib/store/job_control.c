@@ -55,6 +55,9 @@ static p2p_sql_t statement_of(const p2p_viewer_t *viewer, const p2p_job_filter_t
 
     if (!viewer->administrator && viewer->patient) return P2P_SQL_JOB_LIST_PATIENT;
     if (!viewer->administrator) return has_status ? P2P_SQL_JOB_LIST_STATUS : P2P_SQL_JOB_LIST;
+    /* Chores are few among exchanges, but not the other way round in what has a definition or ended in some way. */
+    if (viewer->kind && strcmp(viewer->kind, P2P_KIND_EXCHANGE)) return P2P_SQL_JOB_LIST_KIND;
+    if (viewer->kind && !filter->server_id && !has_status) return P2P_SQL_JOB_LIST_KIND;
     if (filter->server_id) return has_status ? P2P_SQL_JOB_LIST_SERVER_STATUS : P2P_SQL_JOB_LIST_SERVER;
     return has_status ? P2P_SQL_JOB_LIST_ANY_STATUS : P2P_SQL_JOB_LIST_ANY;
 }

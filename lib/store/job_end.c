@@ -22,7 +22,8 @@ static p2p_error_t *end_job(p2p_db_t *db, apr_pool_t *p, const finish_t *f)
     P2P_TRY(p2p_seal_column(p, f->keyring, P2P_JOB_TABLE, "error_detail", f->job->id,
                             error && error->detail ? error->detail : "", &detail));
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_FINISH, &changed, p2p_job_status_name(f->ending->status),
-                        error ? error->code : "", error ? error->sentence : "", detail, f->job->id, f->owner,
+                        error ? error->code : "", error ? error->sentence : "", detail, (apr_int64_t)f->ending->token_time,
+                        (apr_int64_t)f->ending->token_time, f->job->id, f->owner,
                         f->job->epoch));
     return changed ? NULL : p2p_job_lost(p);
 }

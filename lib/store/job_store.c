@@ -39,6 +39,10 @@ p2p_job_t *p2p_job_from_row(apr_pool_t *p, const p2p_rows_t *rows, int row)
     job->counts.bytes = p2p_rows_int(rows, row, 25);
     job->epoch = p2p_rows_int(rows, row, 26);
     job->task_fault = cell[27];
+    job->wait_code = cell[28];
+    job->wait_until = p2p_rows_int(rows, row, 29);
+    job->token_time = p2p_rows_int(rows, row, 30);
+    job->is_owned = p2p_rows_int(rows, row, 31) != 0;
     return job;
 }
 
@@ -113,12 +117,12 @@ p2p_error_t *p2p_part_from_row(apr_pool_t *p, const p2p_keyring_t *keyring, apr_
 }
 
 p2p_error_t *p2p_job_progress(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,
-                              apr_int64_t waiting,
-                              int *stopping)
+                              const p2p_job_state_t *state, int *stopping)
 {
     p2p_rows_t rows;
 
-    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_PROGRESS, &rows, waiting, job->id, owner, job->epoch));
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_JOB_PROGRESS, &rows, state->waiting, state->wait_code, (apr_int64_t)state->wait_until,
+                          (apr_int64_t)state->token_time, (apr_int64_t)state->token_time, job->id, owner, job->epoch));
     if (!rows.count) return p2p_job_lost(p);
     *stopping = p2p_job_status_parse(rows.cell[0][0]) == P2P_JOB_STOPPING;
     return NULL;
@@ -141,12 +145,12 @@ p2p_error_t *p2p_job_release(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, 
     return changed ? NULL : p2p_job_lost(p);
 }
 
-p2p_error_t *p2p_job_rest(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner, apr_interval_time_t delay,
-                          apr_interval_time_t lasting)
+p2p_error_t *p2p_job_rest(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner, const p2p_job_pause_t *pause)
 {
     int changed;
 
-    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_REST, &changed, delay, lasting, job->id, owner, job->epoch));
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_REST, &changed, pause->delay, pause->lasting, pause->wait_code, pause->delay, (apr_int64_t)pause->token_time,
+                        (apr_int64_t)pause->token_time, job->id, owner, job->epoch));
     return changed ? NULL : p2p_job_lost(p);
 }
 

@@ -138,11 +138,17 @@ p2p_error_t *p2p_job_note_parts(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t
 p2p_error_t *p2p_job_next_landed(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job, int request,
                                  int number, p2p_part_t *part, int *found);
 
-/* Live progress, at most once a second: resources received whose part has not landed. *stopping tells whether
- * somebody wants the job stopped. */
+/* How a job stands, as its runner knows it. */
+typedef struct p2p_job_state_t {
+    apr_int64_t waiting;   /* resources received whose part has not landed */
+    const char *wait_code; /* why it does not go on at this moment: a P2P_WAIT_...; "" where it does */
+    apr_time_t wait_until; /* the database's time; 0: not known */
+    apr_time_t token_time; /* when its token was last refreshed; 0: not since it was claimed */
+} p2p_job_state_t;
+
+/* Live progress, at most once a second. *stopping tells whether somebody wants the job stopped. */
 p2p_error_t *p2p_job_progress(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,
-                              apr_int64_t waiting,
-                              int *stopping);
+                              const p2p_job_state_t *state, int *stopping);
 
 /* The id of the job's Task at the target, "" for none, and why that is not as it should be (a sentence for everyone), "" where it is. */
 p2p_error_t *p2p_job_set_task(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner,
@@ -153,6 +159,7 @@ typedef struct p2p_job_ending_t {
     p2p_job_status_t status;         /* COMPLETED, FAILED or STOPPED */
     const p2p_error_t *error;        /* of a FAILED one */
     int untouched;                   /* nothing can have been written */
+    apr_time_t token_time;           /* as in p2p_job_state_t */
     const p2p_task_event_t *event;   /* NULL: nobody is told */
     const apr_array_header_t *mails; /* that it leads to: of p2p_mail_order_t, or NULL */
 } p2p_job_ending_t;
@@ -167,10 +174,16 @@ p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *ke
 /* Gives the lease back, the job is to be claimed again by anyone at once. */
 p2p_error_t *p2p_job_release(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner);
 
-/* The same, but nobody is to claim it for so many microseconds; a stop makes it STOPPED meanwhile. There has been trouble for lasting
- * microseconds, which is remembered until a part lands. */
-p2p_error_t *p2p_job_rest(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner, apr_interval_time_t delay,
-                          apr_interval_time_t lasting);
+/* How a job rests. */
+typedef struct p2p_job_pause_t {
+    apr_interval_time_t delay;   /* nobody is to claim it for so many microseconds */
+    apr_interval_time_t lasting; /* there has been trouble for so many, which is remembered until a part lands */
+    const char *wait_code;       /* as in p2p_job_state_t, as is: */
+    apr_time_t token_time;
+} p2p_job_pause_t;
+
+/* Gives the lease back for a while; a stop makes it STOPPED meanwhile. */
+p2p_error_t *p2p_job_rest(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, const char *owner, const p2p_job_pause_t *pause);
 
 /* How long there has been trouble, as p2p_job_rest noted it, in microseconds; 0 where there was none. */
 p2p_error_t *p2p_job_trouble(p2p_db_t *db, apr_pool_t *p, const p2p_job_t *job, apr_interval_time_t *lasting);

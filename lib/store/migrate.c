@@ -210,6 +210,9 @@ static const char *const schema_5[] = {
     "ALTER TABLE p2p_job ADD COLUMN wait_until" NUMBER_COLUMN,
     "ALTER TABLE p2p_job ADD COLUMN token_time" NUMBER_COLUMN,
 
+    /* The lists of exchanges alone, and of chores alone: either may be few among the others. */
+    "CREATE INDEX p2p_job_kind ON p2p_job (kind, id)",
+
     /* Where people are sent to sign in, and where their code becomes a token; "" where the issuer tells none. */
     "ALTER TABLE p2p_jwks ADD COLUMN authorization_endpoint" TEXT_COLUMN,
     "ALTER TABLE p2p_jwks ADD COLUMN token_endpoint" TEXT_COLUMN,

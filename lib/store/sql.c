@@ -11,7 +11,9 @@
 #define JOB_COLUMNS                                                                                   \
     "id, version, uuid, kind, target, oidc_server_id, grant_id, status, create_time, start_time, "    \
     "end_time, last_updated, attempt, task_id, error_code, error_sentence, error_detail, client, "    \
-    "parts, retrieved, written, duplicate, skipped, rejected, waiting, bytes, lease_epoch, task_fault"
+    "parts, retrieved, written, duplicate, skipped, rejected, waiting, bytes, lease_epoch, task_fault, " \
+    "wait_code, wait_until, token_time, CASE WHEN lease_owner = '' THEN 0 ELSE 1 END"
+#define JOB_WIDTH 32
 
 #define PART_COLUMNS                                                                              \
     "request, number, url, next_url, landed, received, mapped, landed_at, retrieved, written, "   \
@@ -24,10 +26,10 @@
 #define THE_TEXT(column) "(" column " = %s AND " column " = %s)"
 #define SOME_TEXT(column) "(" column " <> '' AND " column " = %s AND " column " = %s)"
 #define ANY_TEXT(column) "(%s = '' OR " column " = %s)"
-#define JOBS_LISTED(server, client, status, patient)                                                  \
+#define JOBS_LISTED(server, client, status, patient, kind)                                            \
     "SELECT " JOB_COLUMNS " FROM p2p_job WHERE " server("oidc_server_id") " AND " client("client")    \
-    " AND " status("status") " AND " patient("patient_hash") " AND " ANY_TEXT("kind")                 \
-    " AND id < %lld ORDER BY id DESC LIMIT %lld", "iissssssssii", 28
+    " AND " status("status") " AND " patient("patient_hash") " AND " kind("kind")                     \
+    " AND id < %lld ORDER BY id DESC LIMIT %lld", "iissssssssii", JOB_WIDTH
 
 /* Exchanges from a definition and a status on, in the order of p2p_job_server_status. */
 #define JOBS_FROM(from)                                                                                                   \
@@ -75,9 +77,15 @@
 
 #define TOUCH "version = version + 1, last_updated = {now}"
 
+/* Why it waits is over: it goes on, has ended, or has another reason from now on. */
+#define GOES_ON "wait_code = '', wait_until = 0"
+
+/* When its token was last refreshed, twice, where that is told. */
+#define TOKEN_TIME "token_time = CASE WHEN %lld > 0 THEN %lld ELSE token_time END"
+
 /* What a claim changes, whether the job was queued or left behind. */
 #define TAKE                                                                                      \
-    "lease_owner = %s, lease_epoch = lease_epoch + 1, " TOUCH ", waiting = 0, "                   \
+    "lease_owner = %s, lease_epoch = lease_epoch + 1, " TOUCH ", waiting = 0, " GOES_ON ", "       \
     "start_time = CASE WHEN start_time = 0 THEN {now} ELSE start_time END"
 
 static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
@@ -217,11 +225,11 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "AND (k.parts > 0 OR k.written > 0 OR k.status NOT IN ('FAILED', 'STOPPED')))", "ii", 0},
 
     [P2P_SQL_JOB_GET] = {"p2p_job_get",
-        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE id = %lld AND " ANY_NUMBER("oidc_server_id"), "iii", 28},
+        "SELECT " JOB_COLUMNS " FROM p2p_job WHERE id = %lld AND " ANY_NUMBER("oidc_server_id"), "iii", JOB_WIDTH},
     [P2P_SQL_JOB_ACTIVE] = {"p2p_job_active",
         "SELECT " JOB_COLUMNS " FROM p2p_job WHERE target = %s AND oidc_server_id = %lld AND source_hash = "
         "%s AND "
-        ACTIVE " AND source_hash <> ''", "sis", 28},
+        ACTIVE " AND source_hash <> ''", "sis", JOB_WIDTH},
     [P2P_SQL_JOB_INSERT] = {"p2p_job_insert",
         "INSERT INTO p2p_job (id, uuid, kind, target, oidc_server_id, grant_id, client, source_hash, "
         "source_patient, "
@@ -248,19 +256,19 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "UPDATE p2p_job SET status = 'STARTED', " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {queued} WHERE "
         "j.target = %s "
         "AND j.status = 'STARTING' AND j.oidc_server_id = %lld AND " KNOWN " ORDER BY j.id LIMIT 1 {skip_locked}) "
-        "RETURNING " JOB_COLUMNS, "ssi", 28},
+        "RETURNING " JOB_COLUMNS, "ssi", JOB_WIDTH},
     [P2P_SQL_JOB_TAKE_STOPPING] = {"p2p_job_take_stopping",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {queued} WHERE j.target = %s AND j.status = 'STOPPING' "
-        "AND " KNOWN " AND " NOBODYS " ORDER BY j.id LIMIT 1 {skip_locked}) RETURNING " JOB_COLUMNS, "ss", 28},
+        "AND " KNOWN " AND " NOBODYS " ORDER BY j.id LIMIT 1 {skip_locked}) RETURNING " JOB_COLUMNS, "ss", JOB_WIDTH},
     [P2P_SQL_JOB_TAKE_OVER] = {"p2p_job_take_over",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {running} WHERE j.target = %s AND " OWNED
         " AND " HAS_BEGUN " AND " KNOWN " AND " NOBODYS " ORDER BY j.oidc_server_id, j.id LIMIT 1 {skip_locked}) "
-        "RETURNING " JOB_COLUMNS, "ss", 28},
+        "RETURNING " JOB_COLUMNS, "ss", JOB_WIDTH},
     /* One that has begun, was given back, and whose time has come: the one that has been due for longest. */
     [P2P_SQL_JOB_WAKE] = {"p2p_job_wake",
         "UPDATE p2p_job SET " TAKE " WHERE id = (SELECT j.id FROM p2p_job j {resting} WHERE j.target = %s AND j.status = 'STARTED' "
         "AND j.lease_owner = '' AND " DUE " AND " KNOWN " ORDER BY j.not_before LIMIT 1 {skip_locked}) "
-        "RETURNING " JOB_COLUMNS, "ss", 28},
+        "RETURNING " JOB_COLUMNS, "ss", JOB_WIDTH},
     /* Those that are to be stopped, those whose runner died, and one of those that rest and are due. */
     [P2P_SQL_JOB_ORPHANS] = {"p2p_job_orphans",
         "SELECT " ORPHAN " FROM (SELECT " ORPHAN " FROM p2p_job j {queued} WHERE j.target = %s AND j.status = 'STOPPING' "
@@ -270,7 +278,8 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "UNION ALL SELECT " ORPHAN " FROM (SELECT " ORPHAN " FROM p2p_job j {resting} WHERE j.target = %s AND j.status = 'STARTED' "
         "AND j.lease_owner = '' AND " DUE " ORDER BY j.not_before LIMIT 1) due", "sss", 6},
     [P2P_SQL_JOB_STOP_ORPHAN] = {"p2p_job_stop_orphan",
-        "UPDATE p2p_job SET status = 'STOPPED', end_time = {now}, waiting = 0, lease_owner = '', not_before = 0, trouble_since = 0, " TOUCH
+        "UPDATE p2p_job SET status = 'STOPPED', end_time = {now}, waiting = 0, lease_owner = '', not_before = 0, trouble_since = 0, " GOES_ON
+        ", " TOUCH
         " WHERE " FENCE, "isi", 0},
     [P2P_SQL_JOB_FENCE] = {"p2p_job_fence", "UPDATE p2p_job SET " TOUCH " WHERE " FENCE, "isi", 0},
     [P2P_SQL_JOB_ADD_COUNTS] = {"p2p_job_add_counts",
@@ -279,20 +288,21 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "+ %lld, "
         "waiting = CASE WHEN waiting > %lld THEN waiting - %lld ELSE 0 END, trouble_since = 0 WHERE id = %lld", "iiiiiiiiii", 0},
     [P2P_SQL_JOB_PROGRESS] = {"p2p_job_progress",
-        "UPDATE p2p_job SET waiting = %lld, " TOUCH " WHERE " FENCE " RETURNING status", "iisi", 1},
+        "UPDATE p2p_job SET waiting = %lld, wait_code = %s, wait_until = %lld, " TOKEN_TIME ", " TOUCH " WHERE " FENCE " RETURNING status",
+        "isiiiisi", 1},
     [P2P_SQL_JOB_SET_TASK] = {"p2p_job_set_task",
         "UPDATE p2p_job SET task_id = %s, task_fault = %s, " TOUCH " WHERE " FENCE, "ssisi", 0},
     [P2P_SQL_JOB_SET_PATIENT] = {"p2p_job_set_patient",
         "UPDATE p2p_job SET source_hash = %s, source_patient = %s, " TOUCH " WHERE " FENCE, "ssisi", 0},
     [P2P_SQL_JOB_FINISH] = {"p2p_job_finish",
         "UPDATE p2p_job SET status = %s, end_time = {now}, waiting = 0, lease_owner = '', not_before = 0, trouble_since = 0, error_code = %s, "
-        "error_sentence = %s, error_detail = %s, " TOUCH " WHERE " FENCE, "ssssisi", 0},
+        "error_sentence = %s, error_detail = %s, " GOES_ON ", " TOKEN_TIME ", " TOUCH " WHERE " FENCE, "ssssiiisi", 0},
     [P2P_SQL_JOB_RELEASE] = {"p2p_job_release",
-        "UPDATE p2p_job SET lease_owner = '', waiting = 0, " TOUCH " WHERE " FENCE, "isi", 0},
+        "UPDATE p2p_job SET lease_owner = '', waiting = 0, " GOES_ON ", " TOUCH " WHERE " FENCE, "isi", 0},
     [P2P_SQL_JOB_REST] = {"p2p_job_rest",
         "UPDATE p2p_job SET lease_owner = '', waiting = 0, not_before = {now} + %lld, "
-        "trouble_since = CASE WHEN trouble_since > 0 THEN trouble_since ELSE {now} - %lld END, " TOUCH
-        " WHERE " FENCE, "iiisi", 0},
+        "trouble_since = CASE WHEN trouble_since > 0 THEN trouble_since ELSE {now} - %lld END, wait_code = %s, wait_until = {now} + %lld, "
+        TOKEN_TIME ", " TOUCH " WHERE " FENCE, "iisiiiisi", 0},
     [P2P_SQL_JOB_TROUBLE] = {"p2p_job_trouble",
         "SELECT CASE WHEN trouble_since > 0 THEN {now} - trouble_since ELSE 0 END FROM p2p_job WHERE id = %lld", "i", 1},
 
@@ -373,23 +383,24 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "ORDER BY request, part, number LIMIT %lld", "iiiii", 9},
 
     /* Newest first. */
-    [P2P_SQL_JOB_LIST] = {"p2p_job_list", JOBS_LISTED(THE_NUMBER, THE_TEXT, ANY_TEXT, ANY_TEXT)},
-    [P2P_SQL_JOB_LIST_STATUS] = {"p2p_job_list_status", JOBS_LISTED(THE_NUMBER, THE_TEXT, THE_TEXT, ANY_TEXT)},
-    [P2P_SQL_JOB_LIST_PATIENT] = {"p2p_job_list_patient", JOBS_LISTED(THE_NUMBER, THE_TEXT, ANY_TEXT, SOME_TEXT)},
-    [P2P_SQL_JOB_LIST_ANY] = {"p2p_job_list_any", JOBS_LISTED(ANY_NUMBER, ANY_TEXT, ANY_TEXT, ANY_TEXT)},
-    [P2P_SQL_JOB_LIST_ANY_STATUS] = {"p2p_job_list_any_status", JOBS_LISTED(ANY_NUMBER, ANY_TEXT, THE_TEXT, ANY_TEXT)},
-    [P2P_SQL_JOB_LIST_SERVER] = {"p2p_job_list_server", JOBS_LISTED(THE_NUMBER, ANY_TEXT, ANY_TEXT, ANY_TEXT)},
-    [P2P_SQL_JOB_LIST_SERVER_STATUS] = {"p2p_job_list_server_status", JOBS_LISTED(THE_NUMBER, ANY_TEXT, THE_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST] = {"p2p_job_list", JOBS_LISTED(THE_NUMBER, THE_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_STATUS] = {"p2p_job_list_status", JOBS_LISTED(THE_NUMBER, THE_TEXT, THE_TEXT, ANY_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_PATIENT] = {"p2p_job_list_patient", JOBS_LISTED(THE_NUMBER, THE_TEXT, ANY_TEXT, SOME_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_ANY] = {"p2p_job_list_any", JOBS_LISTED(ANY_NUMBER, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_ANY_STATUS] = {"p2p_job_list_any_status", JOBS_LISTED(ANY_NUMBER, ANY_TEXT, THE_TEXT, ANY_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_KIND] = {"p2p_job_list_kind", JOBS_LISTED(ANY_NUMBER, ANY_TEXT, ANY_TEXT, ANY_TEXT, THE_TEXT)},
+    [P2P_SQL_JOB_LIST_SERVER] = {"p2p_job_list_server", JOBS_LISTED(THE_NUMBER, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)},
+    [P2P_SQL_JOB_LIST_SERVER_STATUS] = {"p2p_job_list_server_status", JOBS_LISTED(THE_NUMBER, ANY_TEXT, THE_TEXT, ANY_TEXT, ANY_TEXT)},
     [P2P_SQL_JOB_PATIENT] = {"p2p_job_patient", "SELECT patient_hash FROM p2p_job WHERE id = %lld", "i", 1},
     /* At once where no runner has it, nor has its Task at the target to be told. version 0: any. */
     [P2P_SQL_JOB_STOP] = {"p2p_job_stop",
         "UPDATE p2p_job AS j SET status = CASE WHEN " STOPS_AT_ONCE " THEN 'STOPPED' ELSE 'STOPPING' END, "
-        "end_time = CASE WHEN " STOPS_AT_ONCE " THEN {now} ELSE 0 END, not_before = 0, " TOUCH
+        "end_time = CASE WHEN " STOPS_AT_ONCE " THEN {now} ELSE 0 END, not_before = 0, " GOES_ON ", " TOUCH
         " WHERE j.id = %lld AND j.status IN ('STARTING', 'STARTED') AND (%lld = 0 OR j.version = %lld)", "iii", 0},
     [P2P_SQL_JOB_RESTART] = {"p2p_job_restart",
         "UPDATE p2p_job SET status = 'STARTING', attempt = attempt + 1, grant_id = %lld, start_time = 0, end_time = 0, "
         "error_code = '', error_sentence = '', error_detail = '', waiting = 0, lease_owner = '', not_before = 0, "
-        "trouble_since = 0, " TOUCH " WHERE id = %lld AND status IN ('STOPPED', 'FAILED') AND settled = 0 "
+        "trouble_since = 0, token_time = 0, " GOES_ON ", " TOUCH " WHERE id = %lld AND status IN ('STOPPED', 'FAILED') AND settled = 0 "
         "AND (%lld = 0 OR version = %lld)", "iiii", 0},
     /* The job's counts are the sums of its parts'. */
     [P2P_SQL_JOB_RECOUNT] = {"p2p_job_recount",
@@ -492,7 +503,7 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "ii", 0},
 
     [P2P_SQL_RUNNER_RELEASE_JOBS] = {"p2p_runner_release_jobs",
-        "UPDATE p2p_job SET lease_owner = '', " TOUCH " WHERE target = %s AND status IN ('STARTED', "
+        "UPDATE p2p_job SET lease_owner = '', " GOES_ON ", " TOUCH " WHERE target = %s AND status IN ('STARTED', "
         "'STOPPING') "
         "AND lease_owner = %s", "ss", 0},
     [P2P_SQL_RUNNER_REPLACE] = {"p2p_runner_replace",

@@ -73,7 +73,8 @@ sub test_one {
     my ($admin, $mine) = @_;
     my $public = answers($admin->get("/api/oidc_servers/1/batch_job/$mine"), 200, 'a job under /api');
     my $full = answers($admin->get("$ALL/$mine"), 200, '... and across definitions');
-    my %more = (oidcServerId => 1, client => 'portal', attempt => 1, target => 'http://127.0.0.1:9/fhir', kind => 'p2p-exchange');
+    my %more = (oidcServerId => 1, client => 'portal', attempt => 1, target => 'http://127.0.0.1:9/fhir', kind => 'p2p-exchange', tokenRefreshed => undef,
+        waits => { code => 'queued', sentence => 'It is queued until a runner has a free slot for it.', until => undef });
     is_deeply($full->{json}, { %{ $public->{json} }, %more }, '... is the same document, with more');
     like($full->{content}, qr/^\Q${\ substr $public->{content}, 0, -1}\E,/, "... the guide's members first");
     is($full->{headers}{etag}, $public->{headers}{etag}, '... with the same ETag');
@@ -82,7 +83,7 @@ sub test_one {
     problem($_->[1], 404, 'no-such-job', "a job that is not there, $_->[0]") for calls_at($admin, "$ALL/7777");
     problem($admin->request(DELETE => "$ALL/$mine", headers => { 'If-Match' => '"77"' }), 412, 'precondition-failed', 'stopping another version');
     my $stopped = answers($admin->request(DELETE => "$ALL/$mine", headers => { 'If-Match' => $full->{headers}{etag} }), 200, 'stopping it');
-    is_deeply([@{ $stopped->{json} }{qw(batchStatus client)}], [qw(STOPPED portal)], '... tells what became of it');
+    is_deeply([@{ $stopped->{json} }{qw(batchStatus client waits)}], ['STOPPED', 'portal', undef], '... tells what became of it');
     my $again = answers($admin->post("$ALL/$mine/restart"), 202, 'beginning it again');
     is($again->{headers}{location}, "$ALL/$mine", '... has a Location across definitions');
     is($again->{headers}{'retry-after'}, 2, '... and Retry-After');
@@ -115,7 +116,11 @@ sub test_list {
     my ($db, $portal, $other, $admin, $running) = @_;
     taken($_ % 3 ? $portal : $other, 1 + $_ % 2) for 1 .. 120;
     run_sql($db, "UPDATE p2p_job SET status = 'FAILED' WHERE id % 4 = 0");
+    run_sql($db, "UPDATE p2p_job SET kind = 'jwks-refresh' WHERE id % 10 IN (0, 3)");
     my %where = ('' => '1 = 1', 'status=FAILED' => "status = 'FAILED'", 'server=2' => 'oidc_server_id = 2', 'server=1&status=FAILED' => "oidc_server_id = 1 AND status = 'FAILED'",
+        'kind=p2p-exchange' => "kind = 'p2p-exchange'", 'kind=jwks-refresh' => "kind = 'jwks-refresh'", 'kind=never-heard' => '1 = 0',
+        'status=FAILED&kind=p2p-exchange' => "kind = 'p2p-exchange' AND status = 'FAILED'", 'server=1&kind=jwks-refresh' => "kind = 'jwks-refresh' AND oidc_server_id = 1",
+        'status=FAILED&server=2&kind=p2p-exchange' => "kind = 'p2p-exchange' AND status = 'FAILED' AND oidc_server_id = 2",
         'status=COMPLETED' => '1 = 0', 'server=77' => '1 = 0');
     for my $query (sort keys %where) {
         my (@ids, @sizes);
@@ -136,7 +141,11 @@ sub test_list {
     problem($admin->get("/api/oidc_servers/1/batch_job?$cursor"), 400, 'bad-page', '... and with its path');
     problem($admin->get("$ALL?$_"), 400, 'bad-server', "?$_") for 'server=', 'server=0', 'server=x', 'server=1x', 'server=-1', 'server=' . '9' x 19;
     problem($admin->get("$ALL?$_"), 400, 'bad-status', "?$_") for 'status=', 'status=failed';
-    problem($admin->get("$ALL?kind=x"), 400, 'bad-query', 'another parameter');
+    problem($admin->get("$ALL?$_"), 400, 'bad-kind', "?$_") for 'kind=', 'kind=A', "kind=p2p-exchange'";
+    problem($admin->get("$ALL?kind=p2p-exchange&$cursor"), 400, 'bad-page', 'a cursor goes with its kind');
+    problem($admin->get("$ALL?sort=x"), 400, 'bad-query', 'another parameter');
+    problem($admin->get('/api/oidc_servers/1/batch_job?kind=p2p-exchange'), 400, 'bad-query', 'kinds are for administrators');
+    run_sql($db, "UPDATE p2p_job SET kind = 'p2p-exchange' WHERE kind = 'jwks-refresh'");
     answers($admin->get($ALL, 'If-None-Match' => $page->{headers}{etag}), 304, 'the list is the same');
     return;
 }

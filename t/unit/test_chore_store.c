@@ -120,7 +120,7 @@ static void is_stopped(void **state)
     job = reload(&chore->job);
     expect_ok(p2p_job_stop(db, pool, 0, &job));
     assert_int_equal(job->status, P2P_JOB_STOPPING);
-    expect_ok(p2p_job_progress(db, pool, &chore->job, "A", 0, &stopping));
+    expect_ok(p2p_job_progress(db, pool, &chore->job, "A", &(p2p_job_state_t){.waiting = 0, .wait_code = ""}, &stopping));
     assert_true(stopping);
     expect_ok(p2p_chore_finish(db, pool, chore, "A", P2P_JOB_STOPPED, "", NULL));
     assert_int_equal(get_test(chore->job.id)->job.status, P2P_JOB_STOPPED);

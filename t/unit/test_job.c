@@ -52,6 +52,59 @@ static void failed(void **state)
         "answer.\"}}"));
 }
 
+static const char *waits_of(const p2p_job_t *job)
+{
+    json_object *doc = NULL;
+
+    json_object_object_get_ex(p2p_job_administered(pool, job, NULL), "waits", &doc);
+    return doc ? p2p_json_print(pool, doc, NULL) : "null";
+}
+
+static void waits(void **state)
+{
+    static const char *const codes[] = {
+        P2P_WAIT_SOURCE_ASKS, P2P_WAIT_SOURCE_FAILS, P2P_WAIT_TARGET_ASKS, P2P_WAIT_TARGET_FAILS, P2P_WAIT_TOKEN_ENDPOINT,
+        P2P_WAIT_TOKEN_REFRESH, P2P_WAIT_TOKEN_ELSEWHERE, P2P_WAIT_MEMORY, P2P_WAIT_CONNECTION, P2P_WAIT_KEY};
+    p2p_job_t job = some_job();
+
+    (void)state;
+    job.wait_code = "";
+    assert_string_equal(waits_of(&job), "{\"code\":\"queued\",\"sentence\":\"It is queued until a runner has a free slot for it.\",\"until\":null}");
+    job.status = P2P_JOB_STARTED;
+    assert_string_equal(p2p_job_waits(&job), P2P_WAIT_SLOT);
+    job.is_owned = 1;
+    assert_string_equal(waits_of(&job), "null");
+    job.wait_until = 1652128578111000;
+    job.wait_code = P2P_WAIT_SOURCE_ASKS;
+    assert_string_equal(waits_of(&job), "{\"code\":\"source-asks\",\"sentence\":\"The source asked us to wait: the next try is at "
+                        "2022-05-09T20:36:18.111Z.\",\"until\":\"2022-05-09T20:36:18.111Z\"}");
+    job.is_owned = 0;
+    assert_string_equal(p2p_job_wait_sentence(pool, &job), "The source asked us to wait: the next try is at 2022-05-09T20:36:18.111Z. "
+                        "It has given its slot back meanwhile.");
+    job.is_owned = 1;
+    job.wait_until = 0;
+    assert_string_equal(p2p_job_wait_sentence(pool, &job), "The source asked us to wait.");
+    job.wait_code = "of-a-later-program";
+    assert_string_equal(p2p_job_wait_sentence(pool, &job), "It waits.");
+    for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++) {
+        job.wait_code = codes[i];
+        assert_string_not_equal(p2p_job_wait_sentence(pool, &job), "It waits.");
+    }
+    for (job.status = P2P_JOB_STOPPED; job.status <= P2P_JOB_UNKNOWN; job.status++) assert_string_equal(waits_of(&job), "null");
+}
+
+static void token_refreshed(void **state)
+{
+    p2p_job_t job = some_job();
+
+    (void)state;
+    job.wait_code = "";
+    assert_non_null(strstr(p2p_json_print(pool, p2p_job_administered(pool, &job, NULL), NULL), "\"tokenRefreshed\":null}"));
+    job.token_time = 1652128578111000;
+    assert_non_null(strstr(p2p_json_print(pool, p2p_job_administered(pool, &job, NULL), NULL), "\"tokenRefreshed\":\"2022-05-09T20:36:18.111Z\"}"));
+    assert_null(strstr(p2p_json_print(pool, p2p_job_public(pool, &job), NULL), "tokenRefreshed"));
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -64,8 +117,8 @@ static void names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(queued), cmocka_unit_test(failed),
-                                       cmocka_unit_test(names)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(queued), cmocka_unit_test(failed), cmocka_unit_test(waits),
+                                       cmocka_unit_test(token_refreshed), cmocka_unit_test(names)};
     int failures;
 
     apr_initialize();

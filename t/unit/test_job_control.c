@@ -75,7 +75,7 @@ static void stopped_while_running(void **state)
     job = reload(old);
     expect_ok(p2p_job_stop(db, pool, 1, &job));
     assert_int_equal(job->status, P2P_JOB_STOPPING);
-    expect_ok(p2p_job_progress(db, pool, claimed, "A", 0, &stop));
+    expect_ok(p2p_job_progress(db, pool, claimed, "A", &(p2p_job_state_t){.waiting = 0, .wait_code = ""}, &stop));
     assert_int_equal(stop, 1);
     expect_ok(p2p_job_stop(db, pool, 0, &job));
     assert_int_equal(job->status, P2P_JOB_STOPPING);
@@ -430,7 +430,7 @@ static void status_of_jobs(void **state)
     (void)state;
     enqueue("src-1", "tgt-1", "r1");
     enqueue("src-2", "tgt-2", "r2");
-    expect_ok(p2p_job_rest(db, pool, claim("A"), "A", 3600 * SECOND, SECOND));
+    expect_ok(p2p_job_rest(db, pool, claim("A"), "A", &(p2p_job_pause_t){.delay = 3600 * SECOND, .lasting = SECOND, .wait_code = ""}));
     expect_ok(p2p_job_enqueue(db, pool, ring, "https://elsewhere.example/fhir", server, &order, "portal", &job));
     expect_ok(p2p_runner_status(db, pool, &status));
     assert_int_equal(json_object_get_int(json_object_object_get(status, "resting")), 1);

@@ -54,7 +54,7 @@ static void rests_until_its_time(void **state)
     p2p_job_t *again;
 
     (void)state;
-    expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), apr_time_from_sec(20)));
+    expect_ok(p2p_job_rest(db, pool, job, "A", &(p2p_job_pause_t){.delay = apr_time_from_sec(3600), .lasting = apr_time_from_sec(20), .wait_code = ""}));
     expect_error(p2p_job_release(db, pool, job, "A"), P2P_E_LOST, "lease-lost");
     assert_null(claim("A"));
     assert_null(claim("B"));
@@ -63,13 +63,13 @@ static void rests_until_its_time(void **state)
     again = claim("B");
     assert_int_equal(again->id, job->id);
     assert_int_equal(again->epoch, 2);
-    expect_error(p2p_job_rest(db, pool, job, "A", 1, 1), P2P_E_LOST, "lease-lost");
+    expect_error(p2p_job_rest(db, pool, job, "A", &(p2p_job_pause_t){.delay = 1, .lasting = 1, .wait_code = ""}), P2P_E_LOST, "lease-lost");
 }
 
 static void stopped_while_it_rests(void **state)
 {
     (void)state;
-    expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), apr_time_from_sec(20)));
+    expect_ok(p2p_job_rest(db, pool, job, "A", &(p2p_job_pause_t){.delay = apr_time_from_sec(3600), .lasting = apr_time_from_sec(20), .wait_code = ""}));
     expect_ok(p2p_job_stop(db, pool, 0, &job));
     assert_int_equal(job->status, P2P_JOB_STOPPED);
     assert_null(claim("B"));
@@ -81,7 +81,7 @@ static void stopped_with_a_task_while_it_rests(void **state)
 {
     (void)state;
     expect_ok(p2p_job_set_task(db, pool, job, "A", "task-7", ""));
-    expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), apr_time_from_sec(20)));
+    expect_ok(p2p_job_rest(db, pool, job, "A", &(p2p_job_pause_t){.delay = apr_time_from_sec(3600), .lasting = apr_time_from_sec(20), .wait_code = ""}));
     expect_ok(p2p_job_stop(db, pool, 0, &job));
     assert_int_equal(job->status, P2P_JOB_STOPPING);
     job = claim("B");
@@ -97,7 +97,7 @@ static void others_go_on_meanwhile(void **state)
     (void)state;
     order.urls = apr_array_make(pool, 1, sizeof(const char *));
     expect_ok(p2p_job_enqueue(db, pool, ring, TARGET, stored_server("other"), &order, "portal", &other));
-    expect_ok(p2p_job_rest(db, pool, job, "A", apr_time_from_sec(3600), 1));
+    expect_ok(p2p_job_rest(db, pool, job, "A", &(p2p_job_pause_t){.delay = apr_time_from_sec(3600), .lasting = 1, .wait_code = ""}));
     assert_int_equal(claim("A")->id, other->id);
     assert_null(claim("A"));
 }
@@ -107,19 +107,91 @@ static void trouble_is_remembered(void **state)
 {
     (void)state;
     assert_true(trouble() == 0);
-    expect_ok(p2p_job_rest(db, pool, job, "A", 0, apr_time_from_sec(500)));
+    expect_ok(p2p_job_rest(db, pool, job, "A", &(p2p_job_pause_t){.delay = 0, .lasting = apr_time_from_sec(500), .wait_code = ""}));
     assert_in_range(trouble(), apr_time_from_sec(499), apr_time_from_sec(560));
     job = claim("A");
-    expect_ok(p2p_job_rest(db, pool, job, "A", 0, apr_time_from_sec(3)));
+    expect_ok(p2p_job_rest(db, pool, job, "A", &(p2p_job_pause_t){.delay = 0, .lasting = apr_time_from_sec(3), .wait_code = ""}));
     assert_in_range(trouble(), apr_time_from_sec(499), apr_time_from_sec(560));
     job = claim("A");
     land_one();
     assert_true(trouble() == 0);
-    expect_ok(p2p_job_rest(db, pool, job, "A", 0, apr_time_from_sec(3)));
+    expect_ok(p2p_job_rest(db, pool, job, "A", &(p2p_job_pause_t){.delay = 0, .lasting = apr_time_from_sec(3), .wait_code = ""}));
     assert_in_range(trouble(), apr_time_from_sec(2), apr_time_from_sec(60));
     job = claim("A");
     expect_ok(p2p_job_finish(db, pool, ring, job, "A", &(p2p_job_ending_t){.status = P2P_JOB_COMPLETED}));
     assert_true(trouble() == 0);
+}
+
+static p2p_job_t *row(void)
+{
+    p2p_job_t *now;
+
+    expect_ok(p2p_job_get(db, pool, 0, job->id, &now));
+    return now;
+}
+
+static void note(const char *code, apr_time_t until, apr_time_t token_time)
+{
+    int stopping;
+
+    expect_ok(p2p_job_progress(db, pool, job, "A", &(p2p_job_state_t){.wait_code = code, .wait_until = until, .token_time = token_time}, &stopping));
+}
+
+/* Its runner says so with its progress; a runner that has refreshed nothing does not forget what another did. */
+static void tells_why_it_waits(void **state)
+{
+    (void)state;
+    assert_true(row()->is_owned);
+    assert_null(p2p_job_waits(row()));
+    note(P2P_WAIT_TARGET_ASKS, 4000000000, 3000000000);
+    assert_string_equal(row()->wait_code, P2P_WAIT_TARGET_ASKS);
+    assert_true(row()->wait_until == 4000000000 && row()->token_time == 3000000000);
+    note("", 0, 0);
+    assert_null(p2p_job_waits(row()));
+    assert_true(row()->wait_until == 0 && row()->token_time == 3000000000);
+}
+
+static void tells_why_it_rests(void **state)
+{
+    p2p_job_pause_t pause = {.delay = apr_time_from_sec(3600), .lasting = 1, .wait_code = P2P_WAIT_SOURCE_ASKS, .token_time = 5000000000};
+
+    (void)state;
+    expect_ok(p2p_job_rest(db, pool, job, "A", &pause));
+    assert_false(row()->is_owned);
+    assert_string_equal(p2p_job_waits(row()), P2P_WAIT_SOURCE_ASKS);
+    assert_true(row()->token_time == 5000000000);
+    assert_int_equal(ask_int("SELECT COUNT(*) FROM p2p_job WHERE wait_until - not_before BETWEEN 0 AND 60000000"), 1);
+    run_sql("UPDATE p2p_job SET not_before = not_before - 3601000000");
+    job = claim("A");
+    assert_string_equal(job->wait_code, "");
+    assert_null(p2p_job_waits(job));
+}
+
+/* However it is not in hand any more, or at its end: what was noted says nothing. */
+static void is_over(void **state)
+{
+    p2p_job_restart_t how = {.access_token = "", .refresh_token = "", .within = apr_time_from_sec(3600)};
+
+    (void)state;
+    note(P2P_WAIT_TARGET_FAILS, 4000000000, 1);
+    expect_ok(p2p_job_release(db, pool, job, "A"));
+    assert_string_equal(p2p_job_waits(row()), P2P_WAIT_SLOT);
+    assert_true(row()->wait_until == 0);
+    job = claim("A");
+    note(P2P_WAIT_TARGET_FAILS, 4000000000, 1);
+    expect_ok(p2p_runner_register(db, pool, "A2", "httpd", 0, "host", 1, TARGET)); /* the next one of A's slot */
+    job = claim("B");
+    assert_string_equal(job->wait_code, "");
+    job = row();
+    expect_ok(p2p_job_stop(db, pool, 0, &job));
+    assert_null(p2p_job_waits(row()));
+    expect_ok(p2p_job_finish(db, pool, ring, job, "B", &(p2p_job_ending_t){.status = P2P_JOB_STOPPED, .token_time = 7000000000}));
+    assert_null(p2p_job_waits(row()));
+    assert_true(row()->token_time == 7000000000);
+    job = row();
+    expect_ok(p2p_job_restart(db, pool, ring, &how, &job));
+    assert_string_equal(p2p_job_waits(job), P2P_WAIT_QUEUED);
+    assert_true(job->token_time == 0);
 }
 
 #define REST_TEST(test) cmocka_unit_test_setup_teardown(test, begin, tear_down)
@@ -127,7 +199,7 @@ static void trouble_is_remembered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {REST_TEST(rests_until_its_time), REST_TEST(stopped_while_it_rests), REST_TEST(stopped_with_a_task_while_it_rests), REST_TEST(others_go_on_meanwhile),
-                                       REST_TEST(trouble_is_remembered)};
+                                       REST_TEST(trouble_is_remembered), REST_TEST(tells_why_it_waits), REST_TEST(tells_why_it_rests), REST_TEST(is_over)};
 
     return run_group("job_rest", tests, sizeof tests / sizeof *tests);
 }

@@ -214,7 +214,7 @@ static void taken_over(void **state)
     assert_int_equal(job->start_time, old->start_time);
     before = reload(job);
     expect_error(note(old, "A", part(0, 1), NULL, NULL), P2P_E_LOST, "lease-lost");
-    expect_error(p2p_job_progress(db, pool, old, "A", 5, &stopping), P2P_E_LOST, "lease-lost");
+    expect_error(p2p_job_progress(db, pool, old, "A", &(p2p_job_state_t){.waiting = 5, .wait_code = ""}, &stopping), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_set_task(db, pool, old, "A", "t", ""), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_finish(db, pool, ring, old, "A", &(p2p_job_ending_t){.status = P2P_JOB_COMPLETED}), P2P_E_LOST, "lease-lost");
     expect_error(p2p_job_release(db, pool, old, "A"), P2P_E_LOST, "lease-lost");
@@ -274,11 +274,11 @@ static void stopping(void **state)
     (void)state;
     enqueue("src-1", "tgt-1", "r1");
     job = claim("A");
-    expect_ok(p2p_job_progress(db, pool, job, "A", 7, &stop));
+    expect_ok(p2p_job_progress(db, pool, job, "A", &(p2p_job_state_t){.waiting = 7, .wait_code = ""}, &stop));
     assert_int_equal(stop, 0);
     assert_int_equal(reload(job)->counts.waiting, 7);
     run_sql("UPDATE p2p_job SET status = 'STOPPING'");
-    expect_ok(p2p_job_progress(db, pool, job, "A", 8, &stop));
+    expect_ok(p2p_job_progress(db, pool, job, "A", &(p2p_job_state_t){.waiting = 8, .wait_code = ""}, &stop));
     assert_int_equal(stop, 1);
     assert_null(claim("B"));
     assert_int_equal(reload(job)->status, P2P_JOB_STOPPING);
@@ -326,7 +326,7 @@ static void landing(void **state)
     (void)state;
     enqueue("src-1", "tgt-1", "r1");
     job = claim("A");
-    expect_ok(p2p_job_progress(db, pool, job, "A", 15, &stop));
+    expect_ok(p2p_job_progress(db, pool, job, "A", &(p2p_job_state_t){.waiting = 15, .wait_code = ""}, &stop));
     expect_ok(note(job, "A", part(0, 1), part(1, 0), NULL));
     counts = reload(job)->counts;
     assert_int_equal(counts.parts, 1);

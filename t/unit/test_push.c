@@ -484,6 +484,7 @@ static verdict_t away(world_t *world, const sent_t *sent)
 /* Answers and waits until all is written or it fails; how many seconds that took. */
 static int waited(world_t *world, int refusals)
 {
+    p2p_trouble_why_t why = P2P_TROUBLE_TOKEN;
     apr_time_t begun;
 
     set_out(world, 20, 1, away);
@@ -496,7 +497,8 @@ static int waited(world_t *world, int refusals)
     while (!world->failed && world->written < 5) {
         if (world->in_flight) answer(world, 0);
         else {
-            assert_true(p2p_push_waits_until(world->push) == driven + world->timers[0].delay);
+            assert_true(p2p_push_waits_until(world->push, &why) == driven + world->timers[0].delay);
+            assert_int_equal(why, P2P_TROUBLE_FAILS);
             driven += world->timers[0].delay;
             fire_timer(world, 0);
         }

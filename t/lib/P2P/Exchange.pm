@@ -30,7 +30,8 @@ sub sandbox {
 }
 
 # db: as P2P::Databases gives it. sandbox: a P2P::Sandbox. target: the payer that is it (target). sources: names of those that are defined.
-# directives: of P2P::Httpd; httpd: more for it. definitions: { name => { member => value } } changes a definition. Starts httpd with one runner.
+# directives: of P2P::Httpd; httpd: more for it; login: [user, password] of who orders, where it has users.
+# definitions: { name => { member => value } } changes a definition. Starts httpd with one runner.
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { target => 'target', orders => 0, leaky => [], %opt }, $class;
@@ -41,7 +42,7 @@ sub new {
     );
     $self->{httpd}->prepare([map { $self->definition($_) } @{ $self->{sources} }]);
     $self->{httpd}->start;
-    $self->{api} = P2P::Api->new($self->{httpd}->url);
+    $self->{api} = P2P::Api->new($self->{httpd}->url, @{ $self->{login} // [] });
     my $list = $self->{api}->get('/api/oidc_servers')->{json};
     $self->{pid} = { map { $_->{name} => $_->{pid} } @{ $list->{servers} } };
     return $self;
