@@ -98,7 +98,7 @@ class Test {
   async page(options) { return (await this.context(options)).newPage(); }
 
   async open(url, options) {
-    const page = await this.page(options);
+    const page = await this.page({ ...options, origins: [url, ...(options?.origins ?? [])] });
     await page.goto(url);
     return page;
   }
