@@ -85,7 +85,7 @@ flow(async ({ test, settings, ask }) => {
   });
 
   await test("with the password that the browser has asked for", async (t) => {
-    const page = await t.open(settings.url, { user: { username: 'portal', password: settings.password } });
+    const page = await t.open(settings.url, { shift: Infinity, user: { username: 'portal', password: settings.password } });
     await loaded(page);
     t.is((await tryOut(page, 'listServers')).status, '200', 'the list of payers');
   });

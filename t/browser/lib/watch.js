@@ -10,15 +10,16 @@ function inPage() {
   document.addEventListener('securitypolicyviolation', (event) => {
     tell('content security policy', `${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile ?? ''}:${event.lineNumber} ${event.sample}`);
   });
-  let viewSince = -1;
-  window.addEventListener('hashchange', () => { viewSince = performance.now(); });
+  // Whatever moves within two seconds of what a person did may be the answer to it; browsers say half a second, which is little on a busy machine.
+  let touched = -Infinity;
+  for (const kind of ['hashchange', 'pointerdown', 'pointerup', 'keydown', 'input']) {
+    window.addEventListener(kind, () => { touched = performance.now(); }, { capture: true, passive: true });
+  }
   const name = (node) => (node?.nodeType === 1 ? node.cloneNode(false).outerHTML.slice(0, 120) : String(node?.nodeName));
   try {
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) {
-        // A view that somebody has just chosen comes in place of the last one.
-        const chosen = viewSince >= 0 && entry.startTime >= viewSince && entry.startTime - viewSince < 1000;
-        if (!entry.hadRecentInput && !chosen) tell('shift', { value: entry.value, at: entry.startTime, nodes: entry.sources.map((source) => name(source.node)) });
+        if (!entry.hadRecentInput && entry.startTime - touched > 2000) tell('shift', { value: entry.value, at: entry.startTime, nodes: entry.sources.map((source) => name(source.node)) });
       }
     }).observe({ type: 'layout-shift', buffered: true });
   } catch { /* not a document that is laid out */ }
