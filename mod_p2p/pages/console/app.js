@@ -31,16 +31,16 @@ function parse(hash) {
     return null;
 }
 
-/** Goes to a view: '#/payers/3'. With { replace: true } the address alone changes: the view shows that already. */
+/** Goes to a view: '#/payers/3', without asking about what was typed. With { replace: true } the address alone changes: the view shows that already. */
 function go(hash, { replace: quiet = false } = {}) {
+    edited()?.removeAttribute('data-edited');
     if (quiet) {
         history.replaceState(null, '', hash);
         current.hash = location.hash;
     } else if (location.hash === hash) {
         show();
     } else {
-        history.pushState(null, '', hash);
-        show();
+        location.hash = hash;
     }
 }
 
@@ -95,7 +95,6 @@ async function show() {
     replace(main, place);
     focus(same, focused);
     current.where = route?.where ?? '';
-    if (!place.querySelector('h1')) settled(controller.signal).then(() => undefined);
 }
 
 function failed(problem, place, controller) {
@@ -157,9 +156,7 @@ async function addressChanged() {
     if (edited()) {
         const wanted = location.hash;
         history.replaceState(null, '', current.hash || '#/');
-        if (!await ask({ title: 'Leave without saving?', text: 'What you typed here has not been saved.', action: 'Leave', danger: true })) return;
-        edited()?.removeAttribute('data-edited');
-        go(wanted);
+        if (await ask({ title: 'Leave without saving?', text: 'What you typed here has not been saved.', action: 'Leave', danger: true })) go(wanted);
         return;
     }
     show();
