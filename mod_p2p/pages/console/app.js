@@ -99,7 +99,7 @@ async function show() {
 
 function failed(problem, place, controller) {
     if (controller.signal.aborted || problem.name === 'AbortError') return;
-    if (problem.name !== 'Problem') console.error(problem);
+    if (problem.name !== 'Problem' && !(problem instanceof signIn.SignInProblem)) console.error(problem);
     const told = problem.name === 'Problem' || problem instanceof signIn.SignInProblem ? problem : { message: 'This part of the console could not be shown.', code: String(problem.message) };
     replace(place, h('h1', told.status === 404 ? 'Not there' : 'That did not work'), problemBox(told, show));
 }
