@@ -74,15 +74,31 @@ export async function fhir(url, { method = 'GET', body } = {}) {
     return answer.json();
 }
 
-// All resources of the member's record.
-export async function record() {
-    const { patient } = await getSession();
+// All resources that a search or an operation finds, page after page.
+async function all(first) {
     const found = [];
-    let url = `Patient/${patient}/$everything?_count=500`;
-    for (let pages = 0; url && pages < 100; pages += 1) {
+    for (let url = first, pages = 0; url && pages < 100; pages += 1) {
         const bundle = await fhir(url);
         found.push(...(bundle.entry ?? []).map((entry) => entry.resource));
         url = (bundle.link ?? []).find((link) => link.relation === 'next')?.url;
+    }
+    return found;
+}
+
+// The member's record. $everything leaves out Provenance that names other people's resources as well: it is asked for until all is named, or few is left.
+export async function record() {
+    const { patient } = await getSession();
+    const found = await all(`Patient/${patient}/$everything?_count=500`);
+    const open = new Set(found.filter((one) => !['Patient', 'Provenance'].includes(one.resourceType)).map((one) => `${one.resourceType}/${one.id}`));
+    const take = (resources) => resources.flatMap((one) => one.target ?? []).forEach(({ reference = '' }) => open.delete(reference.replace(/\/_history\/.*/, '')));
+    take(found);
+    for (let misses = 0; open.size && misses < 10;) {
+        const [one] = open;
+        const more = (await all(`Provenance?target=${one}`)).filter((resource) => resource.resourceType === 'Provenance');
+        if (!more.length) misses += 1;
+        open.delete(one);
+        take(more);
+        found.push(...more);
     }
     return found;
 }

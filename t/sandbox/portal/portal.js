@@ -85,7 +85,7 @@ async function watch(pid, id) {
     const path = `/api/oidc_servers/${pid}/batch_job/${id}`;
     const server = await definition(pid);
     const bar = h('progress', { 'aria-label': 'Progress of the exchange' });
-    const numbers = h('p', { id: 'numbers' });
+    const numbers = h('p', { id: 'numbers' }, wordsOf({}));
     show(`Your record is on its way from ${server.name}`, bar, numbers,
         h('p', { class: 'soft' }, 'You may close this page: it goes on without you, and we write to you when it is done.'),
         button('Stop', () => call('DELETE', path)));
