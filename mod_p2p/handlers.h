@@ -60,6 +60,9 @@ int p2p_handle_admin_job_stop(request_rec *r, const p2p_match_t *match);
 int p2p_handle_admin_job_restart(request_rec *r, const p2p_match_t *match);
 int p2p_handle_admin_report(request_rec *r, const p2p_match_t *match);
 
+/* GET /admin/overview: sums of the last 48 hours, peers, queue, runners, and what needs a person. */
+int p2p_handle_overview(request_rec *r, const p2p_match_t *match);
+
 /* GET /admin/audit?object=&client=&page=: newest first, 100 a page. */
 int p2p_handle_audit(request_rec *r, const p2p_match_t *match);
 

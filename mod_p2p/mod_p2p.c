@@ -16,6 +16,7 @@
 #include "hook_secret.h"
 #include "inject.h"
 #include "introspect.h"
+#include "overview_cache.h"
 #include "pages.h"
 #include "problem.h"
 #include "route.h"
@@ -33,6 +34,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(p2p_supervise_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_introspect_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_definition_cache_child, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(p2p_overview_cache_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_hook_secret_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(p2p_route_translate, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_map_to_storage(p2p_route_no_file, NULL, NULL, APR_HOOK_FIRST);

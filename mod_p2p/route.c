@@ -45,6 +45,7 @@ static const p2p_route_t routes[] = {
     { "/admin/mail", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_mails, NULL },
     { "/admin/mail/{id}", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_mail, NULL },
     { "/admin/mail/{id}/resend", M_POST, P2P_ROLE_ADMINISTRATOR, p2p_handle_admin_mail_resend, "resend" },
+    { "/admin/overview", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_overview, NULL },
     { "/admin/audit", M_GET, P2P_ROLE_ADMINISTRATOR, p2p_handle_audit, NULL },
     { "/hooks/task/*", M_POST, P2P_ROLE_NONE, p2p_handle_hook, NULL },
     { "/hooks/task/*", M_PUT, P2P_ROLE_NONE, p2p_handle_hook, NULL },

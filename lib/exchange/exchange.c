@@ -6,6 +6,7 @@
 
 #include <apr_strings.h>
 
+#include "exchange/peers.h"
 #include "store/oidc_server_store.h"
 
 #define DRAIN_TIME apr_time_from_sec(10)       /* for what is under way at the target when a job cannot go on */
@@ -404,7 +405,7 @@ static void prepare(p2p_exchange_t *x)
 
     if (map.conditional_ids) set.ids = task.ids = x->ids = p2p_ids_make(x->pool, &ids);
     x->mapper = p2p_mapper_make(x->pool, &map);
-    x->token = p2p_token_make(x->pool, x->context->http, x->context->db, x->context->spec->keyring, x->context->clock,
+    x->token = p2p_token_make(x->pool, p2p_peers_payer(x->context, x->job.oidc_server_id), x->context->db, x->context->spec->keyring, x->context->clock,
                               &x->log, x->server, x->job.grant_id, x->context->owner);
     if (*x->order.source_patient) p2p_token_set_member(x->token, x->order.source_patient);
     x->task = p2p_job_task_make(x->pool, &task);

@@ -23,6 +23,7 @@ typedef struct p2p_exchange_context_t {
     p2p_spool_t *spool;          /* for what waits; NULL: it has to stay in memory */
     apr_int64_t memory_used;     /* bytes held by all exchanges, of spec->memory */
     p2p_reading_t *reading;      /* what has not come whole, which counts as well */
+    struct p2p_peers_t *peers;   /* through which sources are asked (exchange/peers.h); NULL: nobody counts */
     int ending;                  /* SIGTERM has come: nothing further is to be begun */
 } p2p_exchange_context_t;
 

@@ -10,6 +10,7 @@
 #include "exchange/address.h"
 #include "exchange/ask.h"
 #include "exchange/own.h"
+#include "exchange/peers.h"
 #include "fhir/answer.h"
 #include "fhir/capability.h"
 #include "fhir/patient.h"
@@ -151,7 +152,7 @@ static void on_source_token(void *baton, const char *access_token, const char *p
 {
     p2p_prepare_t *prepare = baton;
     const p2p_exchange_context_t *context = prepare->set.context;
-    p2p_ask_t ask = {.http = context->http, .clock = context->clock, .method = "GET",
+    p2p_ask_t ask = {.http = p2p_peers_payer(context, prepare->set.job->oidc_server_id), .clock = context->clock, .method = "GET",
                      .url = apr_pstrcat(prepare->pool, prepare->set.server->fhir_endpoint, "/metadata", NULL),
                      .auth = &prepare->source_auth, .connections = context->spec->source_connections,
                      .turn = (apr_uint64_t)prepare->set.job->id, .trouble = prepare->set.source_trouble};

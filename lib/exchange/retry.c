@@ -13,7 +13,7 @@
 
 int p2p_retry_status(int status)
 {
-    return status == 408 || status == 425 || status == 429 || (status >= 500 && status < 600 && status != 501 && status != 505);
+    return p2p_http_may_pass(status);
 }
 
 static unsigned system_random(void *baton)

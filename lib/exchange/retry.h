@@ -32,7 +32,7 @@ typedef struct p2p_trouble_t {
     apr_time_t asks_at;                /* monotonic: a small request (exchange/ask) waits until then; 0: none waits */
 } p2p_trouble_t;
 
-/* Is an HTTP status one that may pass: 408, 425, 429, or 5xx but 501 and 505? */
+/* p2p_http_may_pass, of net/http.h. */
 int p2p_retry_status(int status);
 
 /* Something failed for the attempts-th time (from 1), in a way that may pass. Returns 0 where the trouble has lasted too long; else 1 and

@@ -2,6 +2,8 @@
 /* The stages of a job: what they are made with, and what they tell each other. */
 #include "exchange/stages.h"
 
+#include "exchange/peers.h"
+
 #define BACKLOG_SHARE 128                      /* of P2PMemory: what one job may have received and not looked at */
 #define WAITING_SHARE 4                        /* and what waits in memory before it goes to the spool, with what parts keep */
 #define WAITING_LEAST 64                       /* so much of it, whatever other jobs have */
@@ -135,7 +137,7 @@ static void make_land(p2p_exchange_t *x)
 static void make_pull(p2p_exchange_t *x)
 {
     p2p_pull_settings_t set = {
-        .http = x->context->http, .clock = x->context->clock, .log = &x->log, .token = x->token, .trouble = &x->source_trouble,
+        .http = p2p_peers_payer(x->context, x->job.oidc_server_id), .clock = x->context->clock, .log = &x->log, .token = x->token, .trouble = &x->source_trouble,
         .places = {x->server->fhir_endpoint, x->context->spec->origins, p2p_mapper_bases(x->mapper)},
         .connections = x->context->spec->source_connections, .land = x->land, .reading = x->context->reading,
         .turn = (apr_uint64_t)x->job.id, .entry = on_entry, .is_full = is_full, .progress = p2p_exchange_kick,

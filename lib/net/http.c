@@ -144,3 +144,8 @@ apr_interval_time_t p2p_http_retry_after(const apr_table_t *fields, apr_time_t n
     if (date <= now) return 0;
     return date - now > max ? max : date - now;
 }
+
+int p2p_http_may_pass(int status)
+{
+    return status == 408 || status == 425 || status == 429 || (status >= 500 && status < 600 && status != 501 && status != 505);
+}

@@ -64,6 +64,7 @@ typedef struct p2p_http_request_t {
     int connections;                   /* at most so many requests of one origin at once, further ones wait their turn */
     apr_uint64_t turn;                 /* whose request it is (a job's id; 0: nobody's): those who wait at an origin take turns */
     int beside;                        /* no other request waits for it: it counts among those that say so, not among the others */
+    apr_int64_t *tally;                /* where it is counted if it comes to trouble (net/http_tally.h); or NULL */
     int once;                          /* never sent a second time on its own: a connection of its own, not a kept one */
     void *baton;
     void (*begun)(void *baton);        /* or NULL: it waits no longer for others of its origin; told from the loop,
@@ -93,6 +94,7 @@ struct p2p_http_t {
     /* Runs callbacks until something happened or timeout passed; wake_fd (-1: none) becoming readable ends
      * the wait and sets *woken. */
     p2p_error_t *(*poll)(p2p_http_t *http, int wake_fd, apr_interval_time_t timeout, int *woken);
+    apr_int64_t *tally; /* of all that is started through it; NULL: each request says so itself */
 };
 
 static inline p2p_error_t *p2p_http_start(p2p_http_t *http, const p2p_http_request_t *request,
@@ -109,6 +111,9 @@ typedef void (*p2p_http_whole_fn)(void *baton, int status, const apr_table_t *fi
                                   const p2p_error_t *error);
 p2p_error_t *p2p_http_fetch(p2p_http_t *http, apr_pool_t *p, const p2p_http_request_t *request, p2p_http_whole_fn done,
                             void *baton, p2p_http_transfer_t **transfer);
+
+/* Is an HTTP status one that may pass: 408, 425, 429, or 5xx but 501 and 505? */
+int p2p_http_may_pass(int status);
 
 /* Retry-After of an answer in microseconds from now (seconds or an HTTP date), or where that is missing what RateLimit says of a quota that is
  * used up, clamped to [0, max]; -1 where there is none. */

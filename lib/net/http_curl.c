@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/uri.h"
 #include "net/http_curl_loop.h"
+#include "net/http_tally.h"
 
 #define CONNECTIONS_KEPT 64L
 #define STALL_LOOKS 4 /* in one stall_timeout */
@@ -352,6 +353,12 @@ static void collect_ended(p2p_curl_loop_t *loop)
     }
 }
 
+static void tell(p2p_http_transfer_t *t, int status, const p2p_error_t *error)
+{
+    p2p_http_tally_end(t->request.tally, status, error);
+    t->request.done(t->request.baton, status, error);
+}
+
 /* Its connection is free before it is told, so that whoever starts the next one from done gets it. */
 static void deliver(p2p_curl_loop_t *loop)
 {
@@ -360,7 +367,7 @@ static void deliver(p2p_curl_loop_t *loop)
         unlink_it(t);
         p2p_curl_turn_leave(t);
         p2p_curl_origin_tidy(loop, t->origin);
-        t->request.done(t->request.baton, t->head_done ? t->head.status : 0, p2p_curl_outcome(t));
+        tell(t, t->head_done ? t->head.status : 0, p2p_curl_outcome(t));
         apr_pool_destroy(t->pool);
     }
 }
@@ -448,7 +455,7 @@ p2p_error_t *p2p_http_curl_make(apr_pool_t *p, const p2p_http_curl_settings_t *s
     if (!loop->multi || curl_multi_setopt(loop->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) != CURLM_OK ||
         curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT) != CURLM_OK)
         return p2p_error_make(p, P2P_E_INTERNAL, "curl-failed", "The HTTP library cannot be started.");
-    loop->http = (p2p_http_t){loop_start, loop_resume, loop_cancel, loop_after, p2p_timers_cancel, loop_poll};
+    loop->http = (p2p_http_t){loop_start, loop_resume, loop_cancel, loop_after, p2p_timers_cancel, loop_poll, NULL};
     loop->pool = p;
     apr_pool_create(&loop->errors, p);
     loop->clock = clock;

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <string.h>
 #include "base/uri.h"
+#include "net/http_tally.h"
 #include "oidc/token_endpoint.h"
 
 #define ANSWER_BYTES (256 * 1024)
@@ -49,6 +50,13 @@ static void give_up(p2p_refresh_call_t *call, int ended, const p2p_error_t *erro
     /* Without it the mark runs out by itself. */
     if (failed) p2p_log_error(call->order.log, P2P_LOG_WARN, "The end of a token refresh was not noted", failed);
     finish(call, error);
+}
+
+/* The endpoint has said no: the loop, which sees an answer, counts no trouble. */
+static void refused(p2p_refresh_call_t *call, int ended, const p2p_error_t *error)
+{
+    p2p_http_tally_add(call->order.http);
+    give_up(call, ended, error);
 }
 
 /* The old refresh token is worth nothing from now on: the new one is tried again for as long as the mark
@@ -109,7 +117,7 @@ static void on_failure(p2p_refresh_call_t *call, const p2p_error_t *failure)
 static void show_otherwise(p2p_refresh_call_t *call, const p2p_error_t *error)
 {
     if (!call->other.body) {
-        give_up(call, 0, error);
+        refused(call, 0, error);
         return;
     }
     call->form = call->other;
@@ -140,9 +148,9 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
         if (call->order.can_wait && status != 429 && status != 503) give_up(call, 0, error);
         else try_again(call, fields, error);
         break;
-    case P2P_TOKEN_DEAD: give_up(call, 1, error); break;
+    case P2P_TOKEN_DEAD: refused(call, 1, error); break;
     case P2P_TOKEN_STRANGER: show_otherwise(call, error); break;
-    case P2P_TOKEN_UNUSABLE: give_up(call, 0, error); break;
+    case P2P_TOKEN_UNUSABLE: refused(call, 0, error); break;
     }
 }
 

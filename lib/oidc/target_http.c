@@ -5,6 +5,7 @@
 #include <apr_strings.h>
 #include <string.h>
 #include "base/uri.h"
+#include "net/http_tally.h"
 #include "oidc/target_client.h"
 #include "oidc/token_answer.h"
 #include "oidc/token_endpoint.h"
@@ -255,6 +256,7 @@ static void on_answer(void *baton, int status, const apr_table_t *fields, const 
     if (failure) {
         fail_fetch(target, 0, p2p_token_no_answer(target->scratch, failure));
     } else if (p2p_token_answer_judge(target->scratch, &target->asked, status, body, len, &answer, &error) != P2P_TOKEN_GIVEN) {
+        if (!p2p_http_may_pass(status)) p2p_http_tally_add(target->loop); /* else the loop has counted it */
         fail_fetch(target, p2p_http_retry_after(fields, wall(target), LONGEST_ASKED), error);
     } else {
         target->is_fetching = 0;
@@ -393,7 +395,7 @@ p2p_error_t *p2p_target_http_make(apr_pool_t *p, p2p_http_t *loop, const p2p_clo
 {
     target_t *target = apr_pcalloc(p, sizeof *target);
 
-    target->http = (p2p_http_t){start_plain, loop->resume, loop->cancel, after, loop->cancel_timer, poll_loop};
+    target->http = (p2p_http_t){start_plain, loop->resume, loop->cancel, after, loop->cancel_timer, poll_loop, NULL};
     apr_pool_create(&target->pool, p);
     apr_pool_create(&target->scratch, target->pool);
     apr_pool_create(&target->held, target->pool);

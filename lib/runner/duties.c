@@ -2,6 +2,7 @@
 /* The table of duties. */
 #include "runner/duties.h"
 
+#include "exchange/peers.h"
 #include "runner/mail_run.h"
 #include "runner/subscription_run.h"
 #include "runner/task_look.h"
@@ -15,10 +16,18 @@ typedef struct duty_t {
     ask_fn first, ask; /* at the start of the runner, and from then on */
 } duty_t;
 
+/* Asks for no chore. */
+static p2p_error_t *note_peers(const p2p_exchange_context_t *context, apr_pool_t *p, int *asked)
+{
+    *asked = 0;
+    return p2p_peers_note(context, p);
+}
+
 static const duty_t table[] = {
     {"Keys of trusted issuers are not fetched now", apr_time_from_sec(60), p2p_trusts_ask_old, p2p_trusts_ask_old},
     {"The Subscription at the target is not looked at now", apr_time_from_sec(2), p2p_subscription_ask, p2p_subscription_ask_due},
     {"Tasks of the target are not looked at now", apr_time_from_sec(2), p2p_task_look_ask, p2p_task_look_ask_due},
+    {"Errors of peers are counted later", apr_time_from_sec(5), note_peers, note_peers},
     {"Mail is not sent now", apr_time_from_sec(5), p2p_mail_ask_due, p2p_mail_ask_due},
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "exchange/peers.h"
 #include "exchange/spool.h"
 #include "net/http_curl.h"
 #include "oidc/target_http.h"
@@ -18,6 +19,7 @@
 #include "store/migrate.h"
 #include "store/outbox_store.h"
 #include "store/runner_store.h"
+#include "store/stat_store.h"
 
 #ifndef P2P_VERSION
 #define P2P_VERSION "development"
@@ -283,12 +285,13 @@ static p2p_error_t *tidy_outbox(runner_t *r, int *count)
 
 static p2p_error_t *tidy_some(runner_t *r)
 {
-    int count, rows, mails;
+    int count, rows, mails, sums;
 
     if (r->tidy_left <= 0) return NULL;
     rows = tidy_audit(r);
     P2P_TRY(tidy_outbox(r, &mails));
-    rows += mails;
+    P2P_TRY(p2p_stat_tidy(r->context.db, r->scratch, r->spec->target, r->spec->keep_jobs * DAY, TIDY_ROWS, &sums));
+    rows += mails + sums;
     P2P_TRY(p2p_job_tidy(r->context.db, r->scratch, r->spec->target, r->spec->restart_within * DAY, r->spec->keep_jobs * DAY,
                          TIDY_AT_A_TIME, &count));
     if (rows) count += TIDY_AT_A_TIME;
@@ -349,6 +352,14 @@ static void round_of_work(runner_t *r)
     if (!r->is_over) wait_and_work(r, until_next(r));
 }
 
+/* What was counted is lost otherwise. */
+static void note_peers(runner_t *r)
+{
+    p2p_error_t *error = p2p_peers_note(&r->context, r->scratch);
+
+    if (error) p2p_log_error(r->log, P2P_LOG_WARN, "The last errors of peers are not counted", error);
+}
+
 /* 7. What landed stays landed; the rest is somebody else's at once. */
 static void shut_down(runner_t *r)
 {
@@ -366,6 +377,7 @@ static void shut_down(runner_t *r)
         p2p_claims_reap(r->claims);
     }
     if (p2p_claims_db_away(r->claims)) return; /* the row's lease runs out by itself */
+    note_peers(r);
     error = p2p_runner_unregister(r->context.db, r->scratch, r->context.owner);
     if (error) p2p_log_error(r->log, P2P_LOG_WARN, "The runner's row stays until its lease runs out", error);
 }
@@ -388,7 +400,8 @@ static p2p_error_t *prepare(runner_t *r)
     r->context.clock = &r->clock;
     r->context.log = r->log;
     r->context.http = r->http;
-    P2P_TRY(p2p_target_http_make(r->pool, r->http, &r->clock, r->log, r->spec, &r->context.target_http));
+    r->context.peers = p2p_peers_make(r->pool, r->http);
+    P2P_TRY(p2p_target_http_make(r->pool, p2p_peers_target(r->context.peers), &r->clock, r->log, r->spec, &r->context.target_http));
     P2P_TRY(p2p_mail_server_make(r->pool, r->http, r->spec, &r->context.smtp));
     if (r->spec->spool_dir) r->context.spool = p2p_spool_make(r->pool, r->spec->spool_dir, r->spec->spool_bytes);
     r->context.reading = p2p_reading_make(r->pool, &r->clock, r->spec->memory);

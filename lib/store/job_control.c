@@ -8,6 +8,7 @@
 #include "store/hash_keys.h"
 #include "store/job_private.h"
 #include "store/sealed.h"
+#include "store/stat_store.h"
 
 /* ---- Who sees what: here alone ---- */
 
@@ -137,6 +138,7 @@ static p2p_error_t *stop(p2p_db_t *db, apr_pool_t *p, void *baton)
     if ((*s->job)->status != P2P_JOB_STOPPED) return NULL;
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_RECOUNT, NULL, id));
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_GRANT_ERASE, NULL, (*s->job)->grant_id));
+    P2P_TRY(p2p_stat_add_end(db, p, *s->job, NULL, P2P_JOB_STOPPED));
     return p2p_job_get(db, p, server, id, s->job);
 }
 

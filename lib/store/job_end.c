@@ -4,6 +4,7 @@
 
 #include "store/job_private.h"
 #include "store/sealed.h"
+#include "store/stat_store.h"
 #include "store/task_event_store.h"
 
 typedef struct finish_t {
@@ -42,7 +43,8 @@ static p2p_error_t *finish(p2p_db_t *db, apr_pool_t *p, void *baton)
     P2P_TRY(p2p_db_exec(db, p, P2P_SQL_JOB_RECOUNT, NULL, job));
     if (f->ending->status == P2P_JOB_COMPLETED) P2P_TRY(p2p_db_exec(db, p, P2P_SQL_PART_FORGET_HELD, NULL, job));
     if (f->ending->untouched) P2P_TRY(p2p_db_exec(db, p, P2P_SQL_BINDING_RELEASE, NULL, job, job));
-    return p2p_db_exec(db, p, P2P_SQL_GRANT_ERASE, NULL, grant);
+    P2P_TRY(p2p_db_exec(db, p, P2P_SQL_GRANT_ERASE, NULL, grant));
+    return p2p_stat_add_end(db, p, f->job, f->owner, f->ending->status);
 }
 
 p2p_error_t *p2p_job_finish(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job,

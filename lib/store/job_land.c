@@ -6,6 +6,7 @@
 #include <apr_strings.h>
 #include "store/job_private.h"
 #include "store/sealed.h"
+#include "store/stat_store.h"
 
 #define CHUNK (190 * 1024) /* bytes of a body in a row: sealed, a third longer, they stay below 256 KiB */
 
@@ -107,6 +108,15 @@ static p2p_error_t *note_requests(p2p_db_t *db, apr_pool_t *p, const note_t *not
     return NULL;
 }
 
+/* What has landed, once: a part that had landed before is in neither. */
+static p2p_error_t *note_sums(p2p_db_t *db, apr_pool_t *p, const note_t *note, const p2p_job_counts_t *sum)
+{
+    p2p_stat_t add = {.resources = sum->retrieved, .bytes = sum->bytes};
+
+    if (!sum->parts) return NULL;
+    return p2p_stat_add(db, p, note->job->target, note->owner, p2p_stat_payer(p, note->job->oidc_server_id), &add);
+}
+
 static p2p_error_t *note_all(p2p_db_t *db, apr_pool_t *p, void *baton)
 {
     const note_t *note = baton;
@@ -129,7 +139,8 @@ static p2p_error_t *note_all(p2p_db_t *db, apr_pool_t *p, void *baton)
                                 (apr_int64_t)part->number));
         P2P_TRY(insert_rejected_of(db, row, note, part));
     }
-    return p2p_job_add_counts(db, p, note->job->id, &sum);
+    P2P_TRY(p2p_job_add_counts(db, p, note->job->id, &sum));
+    return note_sums(db, p, note, &sum);
 }
 
 p2p_error_t *p2p_job_next_landed(p2p_db_t *db, apr_pool_t *p, const p2p_keyring_t *keyring, const p2p_job_t *job, int request,

@@ -531,5 +531,6 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
 
 const p2p_sql_statement_t *p2p_sql(p2p_sql_t statement)
 {
-    return statement < P2P_SQL_TOLD ? &statements[statement] : &p2p_sql_told[statement - P2P_SQL_TOLD];
+    if (statement < P2P_SQL_TOLD) return &statements[statement];
+    return statement < P2P_SQL_SEEN ? &p2p_sql_told[statement - P2P_SQL_TOLD] : &p2p_sql_seen[statement - P2P_SQL_SEEN];
 }

@@ -5,7 +5,7 @@
 
 #include <apr_pools.h>
 
-/* The statements, in the order of sql.c and sql_told.c. BEGIN, COMMIT and ROLLBACK are never prepared (PostgreSQL cannot).
+/* The statements, in the order of sql.c, sql_told.c and sql_seen.c. BEGIN, COMMIT and ROLLBACK are never prepared (PostgreSQL cannot).
  */
 typedef enum {
     P2P_SQL_NOW,
@@ -193,6 +193,19 @@ typedef enum {
     P2P_SQL_SUBSCRIPTION_LATER,
     P2P_SQL_SUBSCRIPTION_IN,
     P2P_SQL_SUBSCRIPTION_STATUS,
+
+    P2P_SQL_SEEN, /* from here in sql_seen.c */
+    P2P_SQL_STAT_ADD = P2P_SQL_SEEN,
+    P2P_SQL_STAT_TIDY,
+    P2P_SQL_STAT_HOURS,
+    P2P_SQL_STAT_PEERS,
+    P2P_SQL_SEEN_QUEUE,
+    P2P_SQL_SEEN_OLDEST,
+    P2P_SQL_SEEN_RUNNERS,
+    P2P_SQL_SEEN_UNSERVED,
+    P2P_SQL_SEEN_FAILED,
+    P2P_SQL_SEEN_TESTS,
+    P2P_SQL_SEEN_UNDELIVERABLE,
     P2P_SQL_COUNT
 } p2p_sql_t;
 

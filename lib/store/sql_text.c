@@ -24,6 +24,8 @@ static const fragment_t fragments[] = {
     {"{running}", "INDEXED BY p2p_job_running", ""},
     {"{chores}", "INDEXED BY p2p_job_chore", ""},
     {"{resting}", "INDEXED BY p2p_job_resting", ""},
+    {"{failed}", "INDEXED BY p2p_job_failed", ""},
+    {"{tested}", "INDEXED BY p2p_job_tested", ""},
     {"{tables}", "(SELECT name FROM sqlite_master WHERE type = 'table')",
      "(SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema())"},
     {"%lld", "CAST(%lld AS BIGINT)", "CAST(%lld AS BIGINT)"},

@@ -10,7 +10,7 @@
 
 #define AT(statement) [(statement) - P2P_SQL_TOLD]
 
-const p2p_sql_statement_t p2p_sql_told[P2P_SQL_COUNT - P2P_SQL_TOLD] = {
+const p2p_sql_statement_t p2p_sql_told[P2P_SQL_SEEN - P2P_SQL_TOLD] = {
     AT(P2P_SQL_EVENT_INSERT) = {"p2p_event_insert",
         "INSERT INTO p2p_task_event (target, subject, status, time) VALUES (%s, %s, %s, {now}) "
         "ON CONFLICT (target, subject, status) DO NOTHING", "sss", 0},

@@ -116,6 +116,9 @@ for my $lane (@lanes) {
         $hits += $run->{hit} ? 1 : 0;
     }
     $lane->{x}->ok_sealed($lane->{name});
+    is(P2P::Databases::run_sql($lane->{db}, q{SELECT SUM(completed) || ' ' || SUM(failed + stopped) || ' ' || SUM(resources) || ' ' || SUM(bytes) FROM p2p_stat}),
+        P2P::Databases::run_sql($lane->{db}, q{SELECT SUM(CASE WHEN status = 'COMPLETED' THEN 1 ELSE 0 END) || ' ' || SUM(CASE WHEN status = 'COMPLETED' THEN 0 ELSE 1 END)
+            || ' ' || SUM(retrieved) || ' ' || SUM(bytes) FROM p2p_job WHERE kind = 'p2p-exchange'}), "$lane->{name}: the hour's sums are the jobs'");
     $lane->{x}->stop;
     is(join("\n", grep { /error\]|Sanitizer|runtime error:/ && !/database|Database/ } split /\n/, P2P::Httpd::read_file("$lane->{x}{httpd}{dir}/runner.log")), '', "$lane->{name}: nothing odd in the runners' log");
 }

@@ -37,6 +37,6 @@ sub run_program {
 
 for my $database (sort keys %databases) {
     run_program($_, $database) for qw(test_store test_grant_store test_job_store test_job_control test_job_viewer test_job_rest test_hash_keys test_chore_store
-        test_outbox_store test_reseal test_task_store);
+        test_outbox_store test_reseal test_task_store test_stat_store);
 }
 done_testing;

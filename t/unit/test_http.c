@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of lib/net: answers and their faults, what a request may say, whole answers, waiting. */
 #include "http_call.h"
+#include "net/http_tally.h"
 #include "net/http_timer.h"
 
 static call_t get(fixture_t *f, const char *path)
@@ -75,6 +76,30 @@ static void test_unreachable(void **state)
     assert_broken(state, "whole/1", "unreachable", 0);
     port = open;
     close(listener);
+}
+
+/* What may be well later is counted by peer; what stays as it is, is not. */
+static void test_tally(void **state)
+{
+    static const struct { const char *path; int counts; } asked[] = {
+        {"whole/10", 0}, {"status/503", 1}, {"status/429", 1}, {"status/404", 0}, {"status/401", 0}, {"status/501", 0}, {"cut/5000", 1}, {"nothing/", 1},
+    };
+    fixture_t *f = *state, peer = *f;
+    apr_int64_t tally = 0, expected = 0;
+
+    peer.http = p2p_http_tally_make(f->p, f->http, &tally);
+    for (apr_size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        call_t call = get(&peer, asked[i].path);
+
+        assert_int_equal(call.done, 1);
+        expected += asked[i].counts;
+        assert_int_equal(tally, expected);
+        get(f, asked[i].path); /* another peer's */
+        assert_int_equal(tally, expected);
+    }
+    p2p_http_tally_add(peer.http);
+    p2p_http_tally_add(f->http);
+    assert_int_equal(tally, expected + 1);
 }
 
 static void test_too_large(void **state)
@@ -288,7 +313,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
         TEST(test_whole), TEST(test_chunked), TEST(test_status), TEST(test_cut), TEST(test_unreachable),
-        TEST(test_too_large), TEST(test_stall), TEST(test_credentials), TEST(test_refused_input),
+        TEST(test_too_large), TEST(test_tally), TEST(test_stall), TEST(test_credentials), TEST(test_refused_input),
         TEST(test_fetch), TEST(test_wake), TEST(test_timers), TEST(test_retry_after), TEST(test_rate_limit),
     };
 

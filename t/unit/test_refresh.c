@@ -221,7 +221,10 @@ static int is_marked(void)
 /* Who is not known by Basic may be by the form, and the other way round; what the server's document says comes first. */
 static void ways_to_show_the_secret(void **state)
 {
+    apr_int64_t tally = 0;
+
     (void)state;
+    net.http.tally = &tally;
     order("access-1", "refresh-1");
     fake_answer(&net, 401, "{\"error\":\"invalid_client\"}");
     fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ""));
@@ -232,10 +235,12 @@ static void ways_to_show_the_secret(void **state)
     fake_answer(&net, 200, GIVEN("access-3", "refresh-3", ""));
     assert_given(get("access-2"), "access-3");
     assert_null(net.asked[2].basic); /* once found out it stays */
+    assert_int_equal(tally, 0);
     fake_answer(&net, 400, "{\"error\":\"invalid_client\"}");
     fake_answer(&net, 401, "{\"error\":\"invalid_client\"}");
     assert_failed(get("access-3"), "token-answer-unusable");
     assert_int_equal(net.count, 5);
+    assert_int_equal(tally, 1);
     assert_false(grant()->ended);
 }
 
@@ -284,13 +289,17 @@ static void left_alone(void **state)
 
 static void dead_grant(void **state)
 {
+    apr_int64_t tally = 0;
+
     (void)state;
+    net.http.tally = &tally;
     order("access-1", "refresh-1");
     fake_answer(&net, 400, "{\"error\":\"invalid_grant\",\"error_description\":\"refresh-1 was used\"}");
     assert_failed(get("access-1"), "token-refused");
     assert_true(grant()->ended);
     assert_failed(get("access-1"), "token-refused");
     assert_int_equal(net.count, 1);
+    assert_int_equal(tally, 1); /* what the loop would not have counted: the endpoint refused */
 }
 
 static void no_refresh_token(void **state)
