@@ -93,6 +93,7 @@ sub test_administrator {
     is($all->get('/admin/mail')->{status}, 200, 'an administrator sees mails');
     problem($one->get('/admin/mail'), 403, 'other-patient', '... one with a limit does not, since they are of all members');
     problem($one->get('/admin/mail/1'), 403, 'other-patient', '... nor one of them');
+    problem($one->get('/admin/overview'), 403, 'other-patient', '... nor the overview');
     problem($one->post('/admin/mail/1/resend'), 403, 'other-patient', '... nor sends any');
     problem($one->post($JOBS, order('s9', 'two')), 403, 'other-patient', '... nor orders for them');
     return;
