@@ -64,10 +64,12 @@ function focus(same, id) {
     if (!same) window.scrollTo(0, 0);
 }
 
+const load = (route) => import(`./views/${route.view}.js`);
+
 async function draw(route, place, signal) {
     if (signIn.needed()) return signInPage(place);
     if (!route) return notFound(place);
-    const view = await import(`./views/${route.view}.js`);
+    const view = await load(route);
     document.title = `${view.title} · ${PRODUCT}`;
     return view.default(place, { id: route.id, query: route.query, signal, go });
 }
@@ -173,6 +175,8 @@ document.getElementById('skip').addEventListener('click', (event) => {
 });
 
 async function start() {
+    const route = parse(location.hash);
+    if (route) load(route).catch(() => undefined);
     try {
         await signIn.begin();
     } catch (problem) {

@@ -37,3 +37,21 @@ function set(node, name, value) {
     else if (name === 'value') node.value = value;
     else node.setAttribute(name, value === true ? '' : String(value));
 }
+
+/**
+ * A place that is drawn again where its data has changed, and only then: part(element, draw) gives show(...data). What had the focus has it again, by its id or
+ * href; where it has gone, the view's heading.
+ */
+export function part(element, draw) {
+    let drawn = null;
+    return (...data) => {
+        const json = JSON.stringify(data);
+        if (json === drawn) return;
+        drawn = json;
+        const { id, href } = element.contains(document.activeElement) ? document.activeElement : {};
+        replace(element, draw(...data));
+        if (id === undefined) return;
+        const again = [...element.querySelectorAll('a, button, [id]')].find((node) => (id ? node.id === id : href && node.href === href));
+        (again ?? document.querySelector('main h1'))?.focus({ preventScroll: true });
+    };
+}

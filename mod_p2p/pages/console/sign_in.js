@@ -49,7 +49,6 @@ export function onEnd(listener) {
 /** Asks who the provider is and finishes a sign-in that came back. Throws a SignInProblem, or an Error where nobody answers. */
 export async function begin() {
     const answer = await fetch(new URL('sign-in.json', home), { cache: 'no-cache', credentials: 'same-origin' });
-    if (answer.status === 404) return;
     if (!answer.ok) throw new SignInProblem(`How to sign in is not to be had for the moment (${answer.status}).`);
     provider = (await answer.json()).signIn;
     if (provider && back) await finish();
@@ -88,7 +87,6 @@ async function redeem(form) {
         throw new SignInProblem(`The token endpoint of ${provider.issuer} does not answer this page. Is ${location.origin} one of the origins that the client may be used from?`);
     }
     const body = await answer.json().catch(() => ({}));
-    if (answer.status === 404) return;
     if (!answer.ok) throw new SignInProblem(wordsOf({ error: `the answer was ${answer.status}`, ...body }));
     if (!body.access_token || String(body.token_type).toLowerCase() !== 'bearer') throw new SignInProblem('The provider gave no bearer token.');
     return body;

@@ -14,6 +14,16 @@ function rowOf(columns, row, rowClass) {
     return h('tr', { role: 'row', class: rowClass?.(row) }, columns.map((column) => cellOf(column, row)));
 }
 
+function tableOf(caption, columns, body) {
+    const head = h('tr', { role: 'row' }, columns.map((column) => h('th', { role: 'columnheader', scope: 'col', class: column.class }, column.title)));
+    return h('table', { class: 'list', role: 'table' }, h('caption', { class: 'unseen' }, caption), h('thead', { role: 'rowgroup' }, head), body);
+}
+
+/** A table of rows that are there, with the columns of pagedTable; rows become blocks on small screens. (The roles tell it is a table then, too.) */
+export function plainTable({ caption, columns, rows, rowClass }) {
+    return h('div', { class: 'scroll' }, tableOf(caption, columns, h('tbody', { role: 'rowgroup' }, rows.map((row) => rowOf(columns, row, rowClass)))));
+}
+
 // Puts rows into body in this order, moving as few as can be, so that neither focus nor a selection is lost.
 function arrange(body, rows) {
     const wanted = new Set(rows);
@@ -34,8 +44,7 @@ export function pagedTable({ path, rows, columns, empty, caption, signal, key, r
     let drawn = new Map();     // key: { json, row }
     let follow;
     const body = h('tbody', { role: 'rowgroup' });
-    const head = h('tr', { role: 'row' }, columns.map((column) => h('th', { role: 'columnheader', scope: 'col', class: column.class }, column.title)));
-    const table = h('table', { class: 'list', role: 'table' }, h('caption', { class: 'unseen' }, caption), h('thead', { role: 'rowgroup' }, head), body);
+    const table = tableOf(caption, columns, body);
     const newer = h('button', { type: 'button', onclick: () => turn(() => stack.pop()) }, 'Newer');
     const older = h('button', { type: 'button', onclick: () => turn(() => stack.push(next)) }, 'Older');
     const pages = h('nav', { class: 'actions pages', 'aria-label': `Pages of ${caption}`, hidden: true }, newer, older);
