@@ -161,26 +161,27 @@ play_portal() {
     show_mails 1
     play_request
     play_administrator "$server"
-    say 'It stays up'
+    say 'It stays up: in a browser'
     cat <<TEXT
-   $api/api/oidc_servers
-   $api$path
-       the API, for the user portal; the password is in $state/portal-password
-   $api/admin/oidc_servers
-       administration, for the user admin; the password is in $state/admin-password
-   $api/health
-       open to everybody
-   $api/admin/mail
-       what became of each mail; the mails themselves are in $state/mails, what they are made of in $state/mail-templates
+   $sandbox/portal/
+       the member portal, as Evelyn: bring her record over, or ask for a payer that is not listed. How it is made: docs/portal.md
+   $api/console/
+       the console, for the user admin; the password is in $state/admin-password
+   $api/
+       the API page, for the users portal and admin; the portal's password is in $state/portal-password
+   The browser warns of the certificates: have it trust $state/ca.pem, or go on ("Advanced") at each of the two ports.
+
+More:
+   $api/admin/mail, $state/mails
+       what became of each mail, and the mails; what they are made of is in $state/mail-templates
    $sandbox/target/fhir/Task/$task
    $sandbox/target/fhir/Provenance?_count=20
-   $sandbox/target/fhir/Observation?_count=20
        the sandbox target, open to everybody
-
-The certificates are signed by $state/ca.pem. With curl:
    curl --config $state/portal.curl $api/api/oidc_servers
    curl --config $state/admin.curl $api/admin/oidc_servers
-The logs are $state/httpd-error.log and $state/sandbox-error.log.
+       the API with curl
+   $state/httpd-error.log, $state/sandbox-error.log
+       the logs
 ./quickstart stop ends it.
 TEXT
 }

@@ -3,25 +3,12 @@
 package P2P::Portal;
 use strict;
 use warnings;
-use P2P::Httpd;
 use P2P::Source;
 
 # The target payer, for P2P::Sandbox->start(payers => [...]): member is the Patient whom the portal plays. The portal's pages are at ORIGIN/portal/.
 sub payer {
     my ($name, $member, @directives) = @_;
-    my $folder = portal_folder();
-    return { name => $name, directives => ["SandboxPortal /portal $folder", "SandboxMember $member", 'SandboxOrganization target-payer', 'SandboxAudience p2p', @directives] };
-}
-
-# The sandbox works as www-data, who may not get at the sources.
-sub portal_folder {
-    my $dir = File::Temp::tempdir('p2p-portal-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-    chmod 0755, $dir;
-    for my $file (glob top() . '/t/sandbox/portal/*.*') {
-        my ($name) = $file =~ m{([^/]+)$};
-        P2P::Httpd::write_file("$dir/$name", P2P::Httpd::read_file($file));
-    }
-    return $dir;
+    return { name => $name, directives => ['SandboxPortal /portal "' . top() . '/t/sandbox/portal"', "SandboxMember $member", 'SandboxOrganization target-payer', 'SandboxAudience p2p', @directives] };
 }
 
 # For P2P::Httpd->new: the portal's tokens open /api, and its pages may call it. What else opens it is as the test has it (users).

@@ -5,9 +5,9 @@ let session;  // { token, api, fhir, patient, organization, until }; in memory a
 
 // What went wrong, for people; code is for programs (docs/api.md, "Errors").
 export class Problem extends Error {
-    constructor(detail, { status = 0, code = '', location } = {}) {
+    constructor(detail, { status = 0, code = '', location, origin } = {}) {
         super(detail);
-        Object.assign(this, { status, code, location });
+        Object.assign(this, { status, code, location, origin });
     }
 }
 
@@ -18,7 +18,8 @@ export async function ask(url, options = {}) {
     try {
         return await fetch(url, { credentials: 'omit', cache: 'no-store', redirect: 'error', referrerPolicy: 'no-referrer', ...options });
     } catch {
-        throw new Problem(`${new URL(url, document.baseURI).origin} does not answer.`, { code: 'no-answer' });
+        const { origin } = new URL(url, document.baseURI);
+        throw new Problem(`${origin} does not answer.`, { code: 'no-answer', origin });
     }
 }
 

@@ -31,13 +31,20 @@ function show(title, ...children) {
     heading.focus();
 }
 
+// A browser asks a person about an unknown certificate on pages alone, never on calls; sandboxes have such certificates.
+function certificateHint({ code, origin = '' }) {
+    if (code !== 'no-answer' || !origin.startsWith('https:') || origin === location.origin) return [];
+    const link = h('a', { href: `${origin}/health`, target: '_blank', rel: 'noopener noreferrer' }, `Open ${origin} once`);
+    return [h('p', {}, 'Perhaps your browser does not trust its certificate. ', link, ', accept it there, and come back.')];
+}
+
 // Whatever a person began ends in words, never in silence.
 async function attempt(work) {
     try {
         await work();
     } catch (problem) {
         if (!(problem instanceof Problem)) console.error(problem);
-        show('That did not work', h('p', { class: 'bad', role: 'alert' }, problem.message), button('Back to the payers', home, { class: 'primary' }));
+        show('That did not work', h('p', { class: 'bad', role: 'alert' }, problem.message), ...certificateHint(problem), button('Back to the payers', home, { class: 'primary' }));
     }
 }
 
