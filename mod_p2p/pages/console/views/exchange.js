@@ -1,9 +1,146 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exchange.
+// One exchange: how far it is and how it came there, what it waits for, what went wrong, its report; and stopping or beginning it again.
 import { h, replace } from '../dom.js';
+import { ago, bytes, count, dash, jobStatus, time } from '../format.js';
+import { live } from '../live.js';
+import { problemBox } from '../notice.js';
+import { picture } from './exchange_picture.js';
+import { report } from './exchange_report.js';
+import { restartExchange, stopExchange } from './exchange_restart.js';
+import { KINDS, duration, firstPayers, keepTime, payerLink, waitWords } from './exchange_words.js';
 
 export const title = 'Exchange';
 
-export default async function show(main) {
-    replace(main, h('h1', title), h('p', { class: 'empty' }, 'Not here yet.'));
+const STATES = {
+    STARTING: 'It is queued.', STARTED: 'It is under way.', STOPPING: 'It is being stopped: what is under way at the target comes to its end.',
+    STOPPED: 'It was stopped. It can be begun again, and then takes only what is missing.', COMPLETED: 'It has completed.', FAILED: 'It has failed.',
+    ABANDONED: 'It was given up.',
+};
+
+// What to do about an error, by its code.
+const HINTS = {
+    'token-refused': 'The member has to authorise again at the source payer. Then begin it again with the new tokens.',
+    'token-of-another-patient': 'The tokens are of another member than the order names. The member’s portal has to order it anew.',
+    'token-endpoint-unreachable': 'Test the payer; begin it again when its token endpoint is well.',
+    'source-refuses': 'The member’s authorization does not reach what is asked for: see the scopes of the payer, and let the member authorise again.',
+    'source-answered': 'Begin it again when the source is well, or see what was ordered.',
+    'target-unavailable': 'Begin it again when the target is well.',
+    'target-refuses': 'See P2PTarget and P2PTargetAuth; then begin it again.',
+    'resources-rejected': 'The report below says which and why. When the target takes them, begin it again: only they are tried.',
+    'not-r4': 'The source has to be FHIR R4. See the FHIR endpoint of the payer.',
+    unreachable: 'See whether the server runs and is reached from here; then begin it again.',
+    'tls-refused': 'See P2PCAFile and the server’s certificate; then begin it again.',
+};
+
+const ACCOUNT = [['retrieved', ''], ['written', '='], ['duplicate', '+'], ['skipped', '+'], ['rejected', '+'], ['waiting', '+']];
+const canStop = (job) => job.batchStatus === 'STARTING' || job.batchStatus === 'STARTED';
+const canRestart = (job) => job.kind === 'p2p-exchange' && (job.batchStatus === 'FAILED' || job.batchStatus === 'STOPPED');
+
+// A place that is drawn anew when what it shows has changed. Where that takes the focus away it goes to the heading.
+function slot(tag, attributes, draw) {
+    const element = h(tag, attributes);
+    let was = null;
+    return {
+        element,
+        show(...data) {
+            const json = JSON.stringify(data);
+            if (json === was) return;
+            was = json;
+            const had = element.contains(document.activeElement) && document.activeElement.id;
+            replace(element, draw(...data));
+            if (had !== false) (document.getElementById(had) ?? document.querySelector('main h1'))?.focus({ preventScroll: true });
+        },
+    };
+}
+
+// ---- What is told ----
+
+function account(progress) {
+    return [h('div', { class: 'account' }, ACCOUNT.map(([name, sign]) => [sign ? h('span', { class: 'sign', 'aria-hidden': 'true' }, sign) : null,
+        h('div', { class: progress[name] && name === 'rejected' ? 'bad' : null }, h('strong', count(progress[name])), h('span', { class: 'small' }, name))])),
+    h('p', { class: 'muted small' }, `${count(progress.parts)} parts, ${bytes(progress.bytes)}`)];
+}
+
+function errorWords(error) {
+    return [h('p', { class: 'bad' }, h('strong', error.message), ' ', h('code', { class: 'muted' }, error.code)),
+        HINTS[error.code] ? h('p', h('strong', 'What to do: '), HINTS[error.code]) : null,
+        error.detail ? h('details', h('summary', 'In full, for administrators'), h('pre', error.detail)) : null];
+}
+
+function now(status, waits, error) {
+    return [h('p', STATES[status] ?? `It is ${status}.`), waits ? h('p', { class: 'warn', id: 'waits' }, waitWords(waits)) : null, error ? errorWords(error) : null];
+}
+
+function facts(job, task) {
+    const fact = (name, value) => [h('dt', name), h('dd', value)];
+    return h('dl', { class: 'facts' },
+        fact('From', payerLink(job.oidcServerId)), fact('To', h('span', { class: 'mono' }, job.target)), fact('Ordered by', job.client || dash()),
+        fact('Ordered', [time(job.createTime), ' (', ago(job.createTime), ')']), fact('Began', time(job.startTime)), fact('Ended', time(job.endTime)),
+        fact('Took', duration(job)), fact('Attempt', count(job.attempt)), fact('Token refreshed', time(job.tokenRefreshed)),
+        fact('Task', [job.taskId ? h('span', { class: 'mono small' }, job.taskId) : dash(), task?.fault ? h('div', { class: 'warn' }, task.fault) : null]));
+}
+
+const FACTS = ['oidcServerId', 'target', 'client', 'createTime', 'startTime', 'endTime', 'attempt', 'tokenRefreshed', 'taskId'];
+
+function head(job) {
+    return job.kind === 'p2p-exchange' ? `Exchange ${job.batchJobId}` : `Job ${job.batchJobId}: ${(KINDS[job.kind] ?? job.kind).toLowerCase()}`;
+}
+
+function buttons(id, job, state) {
+    const stop = h('button', { type: 'button', id: 'stop', class: 'danger', onclick: () => stopExchange(stop, id).then(() => state.follow.again()) }, 'Stop…');
+    const again = h('button', { type: 'button', id: 'restart', onclick: () => restartExchange(id, state.etag).then((tried) => tried && state.follow.again()) }, 'Begin again…');
+    return [canStop(job) ? stop : null, canRestart(job) ? again : null];
+}
+
+// ---- The view ----
+
+function notThere(main, id, problem) {
+    const gone = problem.status === 404;
+    replace(main, h('h1', gone ? 'Not there' : 'That did not work'), gone ? h('div', { class: 'empty' },
+        h('p', `There is no exchange ${id}. What has ended is deleted after some time (P2PKeepJobs).`), h('p', h('a', { href: '#/exchanges' }, 'Show all exchanges'))) : problemBox(problem));
+    return true;
+}
+
+function make(main, id, job, signal, state) {
+    const heading = h('h1', head(job));
+    const badgeSlot = slot('span', {}, jobStatus);
+    const actions = slot('div', { class: 'actions head-actions' }, () => buttons(id, state.job, state));
+    const counts = slot('div', {}, account);
+    const nowSlot = slot('div', { class: 'now', role: 'status' }, now);
+    const factSlot = slot('section', { class: 'card', 'aria-label': 'Facts' }, () => facts(state.job, state.task));
+    const drawing = picture(signal);
+    const isExchange = job.kind === 'p2p-exchange';
+    const reading = isExchange ? report(id, signal, (parts, more, body) => {
+        [state.parts, state.more, state.task] = [parts, more, body.task];
+        factSlot.show(FACTS.map((name) => state.job[name]), state.task);
+        drawing.show(state.job, parts, more);
+    }) : null;
+    replace(main, h('p', { class: 'small' }, h('a', { href: isExchange ? '#/exchanges' : `#/exchanges?kind=${encodeURIComponent(job.kind)}` }, isExchange ? 'Exchanges' : KINDS[job.kind] ?? 'Exchanges')),
+        h('div', { class: 'head' }, heading, badgeSlot.element, actions.element),
+        h('div', { class: 'grid' }, h('section', { class: 'card', 'aria-label': 'How far' }, isExchange ? counts.element : null, nowSlot.element), factSlot.element),
+        isExchange ? [h('section', { class: 'card' }, h('h2', 'Over time'), drawing.element), reading.element] : null);
+    return (now) => {
+        if (state.attempt !== now.attempt) drawing.forget();
+        state.attempt = now.attempt;
+        drawing.sample(now);
+        badgeSlot.show(now.batchStatus);
+        actions.show(canStop(now), canRestart(now));
+        counts.show(now.progress);
+        nowSlot.show(now.batchStatus, now.waits, now.error ?? null);
+        factSlot.show(FACTS.map((name) => now[name]), state.task);
+        if (state.parts) drawing.show(now, state.parts, state.more);
+        reading?.look(now);
+    };
+}
+
+export default async function show(main, { id, signal }) {
+    const state = { task: null, parts: null, more: '' };
+    let update = null;
+    await firstPayers(signal);
+    keepTime(signal);
+    state.follow = live(`/admin/batch_jobs/${id}`, signal, (job, etag) => {
+        [state.job, state.etag] = [job, etag];
+        update ??= make(main, id, job, signal, state);
+        update(job);
+    }, { onProblem: (problem) => (update ? false : notThere(main, id, problem)) });
 }
