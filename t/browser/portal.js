@@ -81,6 +81,14 @@ flow(async ({ test, settings, ask }) => {
     t.like(await page.evaluate(() => document.activeElement.textContent), PAYER, 'the first stop is the first payer');
     await page.keyboard.press('Enter');
     await heading(page, 'Sign in at payer source').waitFor();
+    let lost = 0;
+    await page.route(/\/batch_job$/, async (route) => {
+      if (route.request().method() !== 'POST' || lost > 0) return route.continue();
+      lost += 1;
+      await route.fetch();
+      return route.abort();
+    });
+    t.expect(/net::ERR_FAILED/);
     await t.axe(page);
     await atThePayer(t, page);
     await heading(page, /on its way/).waitFor();
@@ -93,6 +101,8 @@ flow(async ({ test, settings, ask }) => {
     await ask('faults', []);
     await heading(page, /has arrived$/).waitFor();
     t.is(await page.getByRole('status').innerText(), 'Your record has arrived.', 'and is told');
+    const orders = t.traffic(page).filter((request) => request.method === 'POST' && /batch_job$/.test(request.path));
+    t.is(orders.map((request) => request.status), ['failed', 202], 'an order whose answer was lost is sent again, and is one');
   });
 
   await test('stopped', async (t) => {
@@ -127,6 +137,7 @@ flow(async ({ test, settings, ask }) => {
     await page.getByRole('button', { name: PAYER }).click();
     await atThePayer(t, page);
     await heading(page, 'Your record did not come through').waitFor();
+    t.like(await page.getByRole('alert').innerText(), /has to authorise the exchange again/, 'why');
     t.like(await page.locator('main').innerText(), /does not take your sign-in any longer\. Sign in there again, and we go on where it ended/, 'what to do');
     await t.axe(page);
     await t.shot(page, 'portal-again');
@@ -156,12 +167,27 @@ flow(async ({ test, settings, ask }) => {
   });
 
   await test('what cannot be', async (t) => {
-    const page = await t.open(url);
+    const page = await t.open(url, { origins: ['http://127.0.0.1:9'] });
+    const wellKnown = (document) => ({ json: document, headers: { 'Access-Control-Allow-Origin': '*' } });
+    await page.route(/127\.0\.0\.1:9\/.*openid-configuration$/, (route) => route.fulfill(wellKnown({ issuer: 'http://127.0.0.1:9/hostile', authorization_endpoint: 'javascript:alert(1)' })));
+    await page.route(/127\.0\.0\.1:9\/.*smart-configuration$/, (route) => route.fulfill(wellKnown({ issuer: 'http://127.0.0.1:9/else', authorization_endpoint: `${url}evil` })));
+    for (const [name, words] of [['Hostile Payer', 'does not say where its members sign in'], ['Confused Payer', 'names an issuer that is not its own']]) {
+      await page.getByRole('button', { name }).click();
+      await page.getByText(words).waitFor();
+      t.is(page.url(), url, `${name}: nobody is led anywhere`);
+      await page.getByRole('button', { name: 'Back to the payers' }).click();
+    }
     await page.getByRole('button', { name: 'Payer without sign-in' }).click();
     await page.getByText('gives no authorization codes').waitFor();
     await page.goto(`${url}?code=stolen&state=guessed`);
     await page.getByText('belongs to no sign-in that began here').waitFor();
     t.is(page.url(), url, 'the code is out of the URL');
-    t.is(t.traffic(page).filter((request) => /\/token/.test(request.path)), [], 'and was not used');
+    await page.getByRole('button', { name: 'Back to the payers' }).click();
+    await page.getByRole('button', { name: PAYER }).click();
+    await heading(page, 'Sign in at payer source').waitFor();
+    const state = new URL(page.url()).searchParams.get('state');
+    await page.goto(`${url}?code=mixed-up&state=${state}&iss=${encodeURIComponent('http://127.0.0.1:9/else')}`);
+    await page.getByText('Somebody else than that payer answered').waitFor();
+    t.is(t.traffic(page).filter((request) => /\/token/.test(request.path)), [], 'and no code was used');
   });
 });

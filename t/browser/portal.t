@@ -38,6 +38,9 @@ $httpd->expect_log(qr/token-refused|The source payer|AH01617/);
 $httpd->prepare([{ name => "Former Payer $HOSTILE", issuer => $source, clientId => 'portal-page', scopes => 'openid offline_access patient/*.read',
     customTokenParams => 'memberId, audience=record', authWellKnown => "$source/.well-known/openid-configuration", fhirEndpoint => $sandbox->url('source'), responseType => 'code',
     organizationId => 'former' },
+    { name => 'Hostile Payer', issuer => 'http://127.0.0.1:9/hostile', authWellKnown => 'http://127.0.0.1:9/openid-configuration', clientId => 'x',
+        fhirEndpoint => 'http://127.0.0.1:9/fhir', responseType => 'code' },
+    { name => 'Confused Payer', issuer => 'http://127.0.0.1:9/confused', clientId => 'x', fhirEndpoint => 'http://127.0.0.1:9/fhir', responseType => 'code' },
     { name => 'Payer without sign-in', issuer => 'http://127.0.0.1:9', clientId => 'x', fhirEndpoint => 'http://127.0.0.1:9/fhir', responseType => 'none' }])->start;
 P2P::Portal::connect_to($sandbox, 'target', $httpd);
 

@@ -41,7 +41,12 @@ export async function call(method, path, { body, headers = {}, again = 5 } = {})
         method,
         headers: { Authorization: `Bearer ${token}`, ...(body && { 'Content-Type': 'application/json' }), ...headers },
         body: body && JSON.stringify(body),
+    }).catch(async (problem) => {
+        // An order whose answer was lost is sent again: its Idempotency-Key makes one order of both.
+        if (!headers['Idempotency-Key'] || again === 0) throw problem;
+        await pause(1);
     });
+    if (!answer) return call(method, path, { body, headers, again: again - 1 });
     const wait = Number(answer.headers.get('Retry-After')) || 0;
     if ([429, 503].includes(answer.status) && again > 0) {
         await pause(Math.min(wait || 2, 10));

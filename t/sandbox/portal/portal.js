@@ -131,7 +131,7 @@ function showFailure(server, job) {
         await watch(server.pid, job.batchJobId);
     };
     show(stopped ? 'The exchange was stopped' : 'Your record did not come through',
-        h('p', { class: stopped ? '' : 'bad', role: 'alert' }, stopped ? 'What had arrived until then is in your record.' : `${job.error?.sentence ?? 'We do not know why.'}`),
+        h('p', { class: stopped ? '' : 'bad', role: 'alert' }, stopped ? 'What had arrived until then is in your record.' : job.error?.message ?? 'We do not know why.'),
         h('p', {}, again ? `${server.name} does not take your sign-in any longer. Sign in there again, and we go on where it ended.`
             : 'You can try again: we go on where it ended.'),
         again ? '' : button('Try again', goOn, { class: 'primary' }),
