@@ -2,7 +2,8 @@
 // A real OpenID provider on loopback with a page at which people sign in and consent, or do not; its clients are public ones, with PKCE, whose pages may ask
 // for tokens from the origins of their redirect URIs. Access tokens are JWTs for the audience p2p that live for LIFETIME seconds.
 // Usage: node people.js CERT KEY CLIENTS [LIFETIME], as provider.js. Commands: {"do":"events"} tells what was granted and refused;
-// {"do":"answer","with":{NAME:VALUE}} puts members of its answers to clients' redirect URIs (null: takes them out) from now on; {"do":"lifetime","seconds":N}.
+// {"do":"answer","with":{NAME:VALUE}} puts members of its answers to clients' redirect URIs (null: takes them out) from now on; {"do":"lifetime","seconds":N};
+// {"do":"tokens","with":{NAME:VALUE}} adds members to its token answers.
 import fs from 'node:fs';
 import https from 'node:https';
 import readline from 'node:readline';
@@ -13,6 +14,7 @@ const tell = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 const events = { granted: [], refused: [] };
 let lifetime = Number(process.argv[5] ?? 300);
 let changes = {};
+let added = {};
 
 const escaped = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 const form = (uid, title, inside) => `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>${title}</title><link rel="icon" href="data:,"></head>
@@ -82,6 +84,10 @@ function begin(origin) {
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },
   });
+  provider.use(async (ctx, next) => {
+    await next();
+    if (ctx.path === '/token' && ctx.status === 200) Object.assign(ctx.body, added);
+  });
   provider.on('grant.success', (ctx) => events.granted.push(ctx.oidc.params.grant_type));
   for (const name of ['grant.error', 'authorization.error']) {
     provider.on(name, (ctx, error) => events.refused.push(`${error.error}: ${error.error_detail ?? error.error_description ?? error.message}`));
@@ -96,6 +102,7 @@ function begin(origin) {
   const commands = {
     events: () => { const seen = structuredClone(events); events.granted = []; events.refused = []; return seen; },
     answer: (command) => { changes = command.with; return {}; },
+    tokens: (command) => { added = command.with; return {}; },
     lifetime: (command) => { lifetime = command.seconds; return {}; },
   };
   readline.createInterface({ input: process.stdin })
