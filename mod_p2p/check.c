@@ -19,6 +19,7 @@
 #include "mod_p2p.h"
 #include "oidc/target_client.h"
 #include "pages.h"
+#include "sign_in.h"
 #include "trust_config.h"
 
 APLOG_USE_MODULE(p2p);
@@ -230,6 +231,19 @@ static void check_trusts(check_t *check)
     }
 }
 
+static p2p_error_t *check_sign_in(check_t *check)
+{
+    const p2p_config_t *config = check->config;
+    const apr_array_header_t *trusts = config->spec.trusts;
+    int i = 0;
+
+    while (i < trusts->nelts && strcmp(APR_ARRAY_IDX(trusts, i, p2p_trust_t).issuer, config->spec.sign_in_issuer)) i++;
+    if (i == trusts->nelts)
+        return p2p_error_make(check->p, P2P_E_INVALID, "bad-sign-in", "%s is none of P2PTrustIssuer: its tokens would not count; add it there",
+                              config->spec.sign_in_issuer);
+    return p2p_sign_in_check(check->p, config->sign_in_client, config->sign_in_scopes);
+}
+
 /* Commands of the runner read it as well. */
 static void check_key_dir(check_t *check)
 {
@@ -325,6 +339,7 @@ int p2p_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
     if (config->spec.ca_file) report(&check, "P2PCAFile", check_ca(pconf, config->spec.ca_file));
     check_keys(&check);
     check_trusts(&check);
+    if (config->spec.sign_in_issuer) report(&check, "P2PSignIn", check_sign_in(&check));
     check_key_dir(&check);
     p2p_check_mail(pconf, s, config, told_fault, &check);
     p2p_check_hook(pconf, s, &config->spec, told_fault, &check);

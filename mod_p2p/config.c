@@ -8,6 +8,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "base/uri.h"
 #include "trust_config.h"
 
 #ifndef P2P_RUNNER_PATH
@@ -30,7 +31,7 @@
 
 typedef enum {
     KIND_TEXT, KIND_FILE, KIND_FILES, KIND_FLAG, KIND_NUMBER, KIND_SIZE, KIND_CHOICE, KIND_AUTH, KIND_SPOOL,
-    KIND_ORIGINS, KIND_HEADER, KIND_MDM, KIND_WORDS, KIND_TRUST
+    KIND_ORIGINS, KIND_HEADER, KIND_MDM, KIND_WORDS, KIND_TRUST, KIND_SIGN_IN
 } kind_t;
 
 /* One directive: where in p2p_config_t its value goes (int, apr_int64_t or const char *, as its kind says)
@@ -244,6 +245,15 @@ static const char *set_spool(cmd_parms *cmd, void *field, int argc, char *const 
     return set_size(cmd, &config->spec.spool_bytes, 1, argv + 1);
 }
 
+static const char *set_sign_in(cmd_parms *cmd, void *field, int argc, char *const argv[])
+{
+    p2p_config_t *config = field;
+
+    config->spec.sign_in_issuer = p2p_uri_trim(cmd->pool, argv[0]);
+    config->sign_in_client = apr_pstrdup(cmd->pool, argv[1]);
+    return set_origins(cmd, &config->sign_in_scopes, argc - 2, argv + 2);
+}
+
 static const struct {
     setter_fn set;
     int least, most; /* arguments */
@@ -262,6 +272,7 @@ static const struct {
     [KIND_MDM] = { set_mdm, 1, 2 },
     [KIND_WORDS] = { set_words, 1, 64 },
     [KIND_TRUST] = { p2p_trust_set, 2, 16 },
+    [KIND_SIGN_IN] = { set_sign_in, 3, 32 },
 };
 
 /* NULL where the directive may stand where it does. */
@@ -382,6 +393,7 @@ const command_rec p2p_commands[] = {
     SETTING("P2PCorsOrigins", "ORIGIN ...", AT(WORDS, cors_origins)),
     SETTING("P2PRateLimit", "N", AT(NUMBER, rate_limit), RANGE(0, 100000)),
     SETTING("P2PKeepAudit", "DAYS", AT(NUMBER, spec.keep_audit), RANGE(1, 36500)),
+    SETTING("P2PSignIn", "ISSUER CLIENT_ID SCOPE ...", .kind = KIND_SIGN_IN),
     SETTING("P2PPages", "DIR", AT(FILE, pages_dir)),
     P2P_INJECT_COMMANDS,
     AP_INIT_RAW_ARGS("SetHandler", see_handler, NULL, OR_FILEINFO, "p2p: the routes of mod_p2p appear here"),

@@ -9,6 +9,7 @@
 #include "pages.h"
 #include "problem.h"
 #include "reply.h"
+#include "sign_in.h"
 
 /* What a page may do beyond nothing. Swagger UI writes styles, and images that it has in itself. */
 #define POLICY(style, image) "default-src 'none'; script-src 'self'; style-src 'self'" style "; img-src 'self'" image "; connect-src 'self'%s%s; " \
@@ -22,11 +23,13 @@ static const p2p_page_t *page_of(request_rec *r, const char *name)
     return pages ? apr_hash_get(pages, name, APR_HASH_KEY_STRING) : NULL;
 }
 
-static const char *policy_of(request_rec *r, const char *name, const char *origin)
+/* It is the page's own that holds, and no other file's: those need not know where people sign in. */
+static const char *policy_of(request_rec *r, const p2p_page_t *page)
 {
-    const char *form = strncmp(name, "console/", 8) ? POLICY(" 'unsafe-inline'", " data:") : POLICY("", "");
+    const p2p_sign_in_t *known = strncmp(page->type, "text/html", 9) ? NULL : p2p_sign_in(r);
+    const char *form = strncmp(page->name, "console/", 8) ? POLICY(" 'unsafe-inline'", " data:") : POLICY("", "");
 
-    return apr_psprintf(r->pool, form, *origin ? " " : "", origin);
+    return apr_psprintf(r->pool, form, known ? " " : "", known ? known->origin : "");
 }
 
 /* Those of every answer, but that it may be kept for as long as it is the same. */
@@ -34,7 +37,7 @@ static void set_headers(request_rec *r, const p2p_page_t *page)
 {
     p2p_reply_headers(r);
     apr_table_setn(r->headers_out, "Cache-Control", "no-cache");
-    apr_table_setn(r->headers_out, "Content-Security-Policy", policy_of(r, page->name, ""));
+    apr_table_setn(r->headers_out, "Content-Security-Policy", policy_of(r, page));
     if (strcmp(page->name, REDIRECT_PAGE)) apr_table_setn(r->headers_out, "Cross-Origin-Opener-Policy", "same-origin-allow-popups");
     apr_table_mergen(r->headers_out, "Vary", "Accept-Encoding");
 }
@@ -100,8 +103,10 @@ int p2p_handle_api_page(request_rec *r, const p2p_match_t *match)
 
 int p2p_handle_openapi(request_rec *r, const p2p_match_t *match)
 {
+    const p2p_page_t *page = page_of(r, "openapi.json");
+
     (void)match;
-    return answer_with(r, "openapi.json");
+    return page ? send_page(r, p2p_sign_in_openapi(r, page)) : p2p_problem(r, HTTP_NOT_FOUND, NULL, NULL);
 }
 
 int p2p_handle_swagger(request_rec *r, const p2p_match_t *match)

@@ -84,6 +84,9 @@ int p2p_handle_openapi(request_rec *r, const p2p_match_t *match);
 int p2p_handle_swagger(request_rec *r, const p2p_match_t *match);
 int p2p_handle_console(request_rec *r, const p2p_match_t *match);
 
+/* GET /console/sign-in.json: where people sign in, as far as that is known, to everybody. */
+int p2p_handle_sign_in(request_rec *r, const p2p_match_t *match);
+
 /* The path and a slash behind it: 308, with a relative Location. */
 int p2p_handle_slash(request_rec *r);
 

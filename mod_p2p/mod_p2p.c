@@ -21,6 +21,7 @@
 #include "problem.h"
 #include "route.h"
 #include "shared.h"
+#include "sign_in.h"
 #include "supervise.h"
 
 static void register_hooks(apr_pool_t *p)
@@ -36,6 +37,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(p2p_definition_cache_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_overview_cache_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_hook_secret_child, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(p2p_sign_in_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(p2p_route_translate, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_map_to_storage(p2p_route_no_file, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_type_checker(p2p_route_no_file, NULL, NULL, APR_HOOK_FIRST);

@@ -24,6 +24,8 @@ typedef struct p2p_config_t {
     const char *cert_file, *key_file; /* P2PTargetAuth certificate */
     const char *mail_auth_file;    /* P2PMailAuth */
     apr_array_header_t *key_files; /* P2PSecretKeyFile: const char * */
+    const char *sign_in_client, *sign_in_scopes; /* P2PSignIn, with spec.sign_in_issuer */
+    struct p2p_sign_in_kept_t *sign_in; /* sign_in.c, of this child */
     const char *pages_dir;         /* P2PPages */
     apr_hash_t *pages;             /* what it holds (pages.h); NULL without SetHandler p2p */
     const char *runner;            /* P2PRunner */

@@ -54,6 +54,7 @@ static const p2p_route_t routes[] = {
     { "/", M_GET, P2P_ROLE_NONE, p2p_handle_api_page, NULL },
     { "/openapi.json", M_GET, P2P_ROLE_NONE, p2p_handle_openapi, NULL },
     { "/swagger/*", M_GET, P2P_ROLE_NONE, p2p_handle_swagger, NULL },
+    { "/console/sign-in.json", M_GET, P2P_ROLE_NONE, p2p_handle_sign_in, NULL },
     { "/console/*", M_GET, P2P_ROLE_NONE, p2p_handle_console, NULL },
 };
 

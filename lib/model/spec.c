@@ -62,6 +62,7 @@ static const member_t members[] = {
     MEMBER("mailTemplates", TEXT, mail_templates),
     MEMBER("mailMember", MAIL_MEMBER, mail_member),
     MEMBER("trust", TRUSTS, trusts),
+    MEMBER("signInIssuer", TEXT, sign_in_issuer),
     MEMBER("runners", NUMBER, runners),
     MEMBER("instance", TEXT, instance),
     MEMBER("slot", NUMBER, slot),

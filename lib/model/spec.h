@@ -60,6 +60,7 @@ typedef struct p2p_spec_t {
     const char *mail_templates;            /* P2PMailTemplates: the directory */
     p2p_mail_member_t mail_member;         /* P2PMailMember: task */
     apr_array_header_t *trusts;            /* P2PTrustIssuer: p2p_trust_t, none; through JSON go only those parts that a runner needs */
+    const char *sign_in_issuer;            /* P2PSignIn: whose endpoints people sign in at, one of trusts; NULL: nobody's */
     int runners;                           /* P2PRunners: 1 (httpd's own) */
     const char *instance;                  /* a UUID of this httpd parent's life */
     int slot;                              /* which of its runners, from 0 */

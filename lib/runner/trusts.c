@@ -5,8 +5,14 @@
 #include "store/jwks_store.h"
 #include "store/oidc_server_store.h"
 
-static int is_fetched(const p2p_trust_t *trust)
+int p2p_trust_is_signed_in_at(const p2p_spec_t *spec, const p2p_trust_t *trust)
 {
+    return spec->sign_in_issuer && !strcmp(spec->sign_in_issuer, trust->issuer);
+}
+
+static int is_fetched(const p2p_spec_t *spec, const p2p_trust_t *trust)
+{
+    if (p2p_trust_is_signed_in_at(spec, trust)) return 1;
     if (trust->kind == P2P_TRUST_INTROSPECTION) return !*trust->introspection_endpoint;
     return trust->kind == P2P_TRUST_PUBLISHED || trust->kind == P2P_TRUST_DEFINITION;
 }
@@ -16,7 +22,7 @@ const p2p_trust_t *p2p_trust_of(const p2p_spec_t *spec, const char *issuer)
     for (int i = 0; i < spec->trusts->nelts; i++) {
         const p2p_trust_t *trust = &APR_ARRAY_IDX(spec->trusts, i, p2p_trust_t);
 
-        if (is_fetched(trust) && !strcmp(trust->issuer, issuer)) return trust;
+        if (is_fetched(spec, trust) && !strcmp(trust->issuer, issuer)) return trust;
     }
     return NULL;
 }
@@ -27,7 +33,7 @@ static p2p_error_t *needs_none(const p2p_exchange_context_t *context, apr_pool_t
     p2p_oidc_server_t *server = NULL;
 
     *none = 0;
-    if (trust->kind != P2P_TRUST_DEFINITION) return NULL;
+    if (trust->kind != P2P_TRUST_DEFINITION || p2p_trust_is_signed_in_at(context->spec, trust)) return NULL;
     P2P_TRY(p2p_oidc_server_find(context->db, p, context->spec->keyring, trust->issuer, &server));
     *none = !server || server->archived || *server->key_text || *server->key_file;
     return NULL;
@@ -42,7 +48,7 @@ p2p_error_t *p2p_trusts_ask_old(const p2p_exchange_context_t *context, apr_pool_
         const p2p_trust_t *trust = &APR_ARRAY_IDX(spec->trusts, i, p2p_trust_t);
         int none, more = 0;
 
-        if (!is_fetched(trust)) continue;
+        if (!is_fetched(spec, trust)) continue;
         P2P_TRY(needs_none(context, p, trust, &none));
         if (!none) P2P_TRY(p2p_jwks_ask_old(context->db, p, spec->target, trust->issuer, &more));
         *asked += more;

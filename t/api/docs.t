@@ -14,7 +14,7 @@ use Test::More;
 
 # Values that the installation decides, or that have no default: a commented line of p2p.conf is an example there.
 my %EXAMPLE = map { $_ => 1 } qw(P2PCAFile P2PRunner P2PSpool P2POrigins P2PMdmIdentifier P2PTrustIssuer P2PAdministrators P2PKeyDir P2PCorsOrigins
-    P2PPages P2PHookURL P2PSubscriptionHeader P2PMailServer P2PMailFrom P2PMailAdmins P2PMailAuth P2PMailTemplates);
+    P2PPages P2PSignIn P2PHookURL P2PSubscriptionHeader P2PMailServer P2PMailFrom P2PMailAdmins P2PMailAuth P2PMailTemplates);
 
 sub text { my ($path) = @_; return join "\n", lines_of($path), '' }
 

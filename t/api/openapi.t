@@ -11,7 +11,7 @@ use P2P::Source;
 use Test::More;
 
 # Routes that serve pages to browsers: what they answer is no matter of programs.
-my %PAGES = map { $_ => 1 } ();
+my %PAGES = map { $_ => 1 } ('/', '/openapi.json', '/swagger/*', '/console/*');
 
 sub text { my ($path) = @_; return join "\n", lines_of($path), '' }
 

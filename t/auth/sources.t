@@ -117,7 +117,7 @@ sub move {
 # Keys are worth something only where they are published now.
 sub test_moved {
     my ($httpd, $db, $name) = @_;
-    $httpd->expect_log(qr/The keys of .* stay as they are/);
+    $httpd->expect_log(qr/What .* publishes cannot be had, and what is known of it stays/);
     move($httpd, "$name jwks=$name/nowhere");
     becomes($httpd, token('second', $name), 503, 'a key set that is to be had elsewhere', qr/200/);
     move($httpd, "$name jwks=$name/jwks");

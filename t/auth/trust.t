@@ -83,6 +83,27 @@ is(() = $out =~ /^P2PTrustIssuer/mg, 3, 'every fault is told at once');
 ($code, $out) = P2P::Httpd->new(db => { driver => 'sqlite3', params => "$dir/p2p.db" }, vhost => ["P2PTrustIssuer $I $OK"])->configtest;
 like($out, qr/^P2PTrustIssuer belongs in the main server configuration/m, 'not in a virtual host');
 
+# Where people sign in: one of these.
+sub sign_in {
+    my ($line, @lines) = @_;
+    return P2P::Httpd->new(db => { driver => 'sqlite3', params => "$dir/p2p.db" }, main => [(map { "P2PTrustIssuer $_" } @lines), map { "P2PSignIn $_" } $line]);
+}
+my %faulty = (
+    $I => qr/^Write it as P2PSignIn ISSUER CLIENT_ID SCOPE \.\.\.$/m, "$I us" => qr/^Write it as P2PSignIn /m,
+    'https://other.example us openid' => qr/^P2PSignIn \(line \d+ of \S+\): https:\/\/other\.example is none of P2PTrustIssuer: its tokens would not count; add it there$/m,
+    "$I \"\" openid" => qr/^P2PSignIn \(.*\): needs the id of the client/m, "$I us \"\"" => qr/^Write it as P2PSignIn /m,
+    "$I us \" \"" => qr/^P2PSignIn \(.*\): needs the scopes/m, "$I \"u\x07s\" openid" => qr/^P2PSignIn \(.*\): must name the client by printable/m,
+    "$I us openid a\\\\b" => qr/^P2PSignIn \(.*\): has a character that cannot be in a scope$/m, "$I us open\xe4" => qr/^P2PSignIn \(.*\): has a character/m,
+);
+for my $line (sort keys %faulty) {
+    ($code, $out) = sign_in($line, "$I $OK")->configtest;
+    isnt($code, 0, "P2PSignIn $line: httpd -t fails");
+    like($out, $faulty{$line}, '... and says why');
+}
+($code, $out) = sign_in("$I us openid", "$I $OK")->configtest;
+is($code, 0, 'a good P2PSignIn') or diag $out;
+is(decode_json(P2P::Httpd::read_file(sign_in("$I/ us openid", "$I $OK")->spec_file))->{signInIssuer}, $I, '... of which a runner is told the issuer');
+
 my $httpd = httpd_with(@good);
 my $text = P2P::Httpd::read_file($httpd->spec_file);
 my $trust = decode_json($text)->{trust};

@@ -195,7 +195,7 @@ static p2p_jwks_t *stored(void)
 
 static void save(const char *document, const char *fault)
 {
-    p2p_jwks_t jwks = {.issuer = ISSUER, .document = document, .introspection_endpoint = "", .fault = fault};
+    p2p_jwks_t jwks = {.issuer = ISSUER, .document = document, .introspection_endpoint = "", .authorization_endpoint = "", .token_endpoint = "", .fault = fault};
 
     expect_ok(p2p_jwks_save(db, pool, &jwks));
 }

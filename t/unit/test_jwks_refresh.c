@@ -23,6 +23,14 @@ static p2p_trust_t *trust(p2p_trust_kind_t kind, const char *issuer)
     return made;
 }
 
+static void sign_in_at(const char *issuer)
+{
+    p2p_spec_t *spec = apr_pmemdup(pool, context.spec, sizeof *spec);
+
+    spec->sign_in_issuer = issuer;
+    context.spec = spec;
+}
+
 static p2p_jwks_t *stored(const char *issuer)
 {
     p2p_jwks_t *jwks;
@@ -146,13 +154,112 @@ static void nobody_trusts_it(void **state)
     assert_null(stored(ISSUER));
 }
 
+/* ---- Where people sign in ---- */
+
+#define ENDPOINTS(authorization, token) "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"https://keys.example/jwks\",\"introspection_endpoint\":" \
+    "\"https://issuer.example/ask\",\"authorization_endpoint\":\"" authorization "\",\"token_endpoint\":\"" token "\"}"
+#define GOOD_ENDPOINTS ENDPOINTS("https://issuer.example/authorize", "https://issuer.example/token")
+
+static void expect_endpoints(void)
+{
+    assert_string_equal(stored(ISSUER)->authorization_endpoint, "https://issuer.example/authorize");
+    assert_string_equal(stored(ISSUER)->token_endpoint, "https://issuer.example/token");
+}
+
+static void endpoints_beside_keys(void **state)
+{
+    (void)state;
+    trust(P2P_TRUST_PUBLISHED, ISSUER);
+    fake_answer(&fake, 200, GOOD_ENDPOINTS);
+    fake_answer(&fake, 200, keys(""));
+    refresh(ISSUER);
+    assert_string_equal(stored(ISSUER)->authorization_endpoint, ""); /* nobody signs in */
+    sign_in_at(ISSUER);
+    fake_answer(&fake, 200, GOOD_ENDPOINTS);
+    fake_answer(&fake, 200, keys(""));
+    refresh(ISSUER);
+    expect_endpoints();
+    assert_string_equal(stored(ISSUER)->document, keys(""));
+}
+
+/* Others than those that can be used leave what is there, and cost no keys. */
+static void unusable_endpoints(void **state)
+{
+    static const char *const bad[] = {
+        ENDPOINTS("http://issuer.example/authorize", "https://issuer.example/token"), ENDPOINTS("javascript:alert(1)", "https://issuer.example/token"),
+        ENDPOINTS("https://issuer.example/a", "https://user:word@issuer.example/token"), ENDPOINTS("https://issuer.example/a", "http://localhost/token"),
+        ENDPOINTS("https://issuer.example/a", "https://issuer.example; script-src *"), ENDPOINTS("https://issuer.example/a", "https://x/\\r\\nSet-Cookie: a=b"),
+        ENDPOINTS("https://issuer.example/a", ""), "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"https://keys.example/jwks\"}",
+    };
+
+    (void)state;
+    trust(P2P_TRUST_PUBLISHED, ISSUER);
+    sign_in_at(ISSUER);
+    fake_answer(&fake, 200, GOOD_ENDPOINTS);
+    fake_answer(&fake, 200, keys(""));
+    refresh(ISSUER);
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fake_answer(&fake, 200, bad[i]);
+        fake_answer(&fake, 200, keys(""));
+        run_sql("UPDATE p2p_jwks SET document = ''");
+        refresh(ISSUER);
+        expect_endpoints();
+        assert_string_equal(stored(ISSUER)->document, keys(""));
+        assert_string_equal(stored(ISSUER)->fault, "");
+    }
+}
+
+static void endpoints_where_no_keys_are_needed(void **state)
+{
+    p2p_trust_t *of_file = trust(P2P_TRUST_KEYS, ISSUER);
+
+    (void)state;
+    sign_in_at(ISSUER);
+    fake_answer(&fake, 200, GOOD_ENDPOINTS);
+    refresh(ISSUER);
+    assert_int_equal(fake.count, 1);
+    expect_endpoints();
+    fake_answer(&fake, 200, "{\"issuer\":\"" ISSUER "\"}");
+    refresh(ISSUER);
+    assert_non_null(strstr(stored(ISSUER)->fault, "no authorization_endpoint that can be used"));
+    expect_endpoints();
+
+    of_file->kind = P2P_TRUST_INTROSPECTION;
+    of_file->introspection_endpoint = "https://elsewhere.example/ask";
+    run_sql("DELETE FROM p2p_jwks");
+    fake_answer(&fake, 200, GOOD_ENDPOINTS);
+    refresh(ISSUER);
+    expect_endpoints();
+    assert_int_equal(fake.count, 3);
+}
+
+/* The key set's own place needs no document: what is wrong with that is no reason to be without keys. */
+static void endpoints_beside_a_named_place(void **state)
+{
+    (void)state;
+    trust(P2P_TRUST_PUBLISHED, ISSUER)->jwks_uri = "https://issuer.example/keys";
+    sign_in_at(ISSUER);
+    fake_answer(&fake, 503, "");
+    fake_answer(&fake, 200, keys(""));
+    refresh(ISSUER);
+    assert_string_equal(stored(ISSUER)->document, keys(""));
+    assert_string_equal(stored(ISSUER)->authorization_endpoint, "");
+    fake_answer(&fake, 200, GOOD_ENDPOINTS);
+    fake_answer(&fake, 200, keys(""));
+    refresh(ISSUER);
+    expect_endpoints();
+    assert_string_equal(fake.asked[2].url, ISSUER "/.well-known/openid-configuration");
+    assert_string_equal(fake.asked[3].url, "https://issuer.example/keys");
+    assert_string_equal(stored(ISSUER)->source, "https://issuer.example/keys");
+}
+
 /* ---- Definitions ---- */
 
 static void of_a_definition(void **state)
 {
     (void)state;
     trust(P2P_TRUST_DEFINITION, server->issuer);
-    run_sql("UPDATE p2p_oidc_server SET client_secret = '', auth_well_known = 'https://source.example/well-known'");
+    run_sql("UPDATE p2p_oidc_server SET client_secret = '', key_text = '', auth_well_known = 'https://source.example/well-known'");
     fake_answer(&fake, 200, "{\"issuer\":\"https://source.example\",\"jwks_uri\":\"https://source.example/jwks\"}");
     fake_answer(&fake, 200, keys(""));
     refresh(server->issuer);
@@ -183,6 +290,8 @@ static void whose_time_has_come(void **state)
     assert_int_equal(asked_old(), 0);
     assert_null(p2p_trust_of(context.spec, "https://keys-in-a-file.example"));
     run_sql("UPDATE p2p_oidc_server SET key_text = ''");
+    assert_int_equal(asked_old(), 1);
+    sign_in_at("https://keys-in-a-file.example");
     assert_int_equal(asked_old(), 1);
 }
 
@@ -248,7 +357,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHORE_TEST(by_discovery), CHORE_TEST(what_cannot_be_used), CHORE_TEST(silence), CHORE_TEST(by_a_named_place),
-        CHORE_TEST(introspection_needs_no_keys), CHORE_TEST(nobody_trusts_it), CHORE_TEST(of_a_definition), CHORE_TEST(whose_time_has_come),
+        CHORE_TEST(introspection_needs_no_keys), CHORE_TEST(nobody_trusts_it), CHORE_TEST(of_a_definition), CHORE_TEST(endpoints_beside_keys), CHORE_TEST(unusable_endpoints),
+        CHORE_TEST(endpoints_where_no_keys_are_needed), CHORE_TEST(endpoints_beside_a_named_place), CHORE_TEST(whose_time_has_come),
         CHORE_TEST(stopped), CHORE_TEST(another_has_it), CHORE_TEST(abandoned),
     };
 

@@ -53,6 +53,7 @@ static void there_and_back(void **state)
     spec->log_level = "debug";
     spec->user = "www-data";
     spec->group = 4294967294;
+    spec->sign_in_issuer = "https://login.example";
     text = p2p_spec_print(pool, spec);
     assert_null(p2p_spec_parse(pool, text, strlen(text), &back));
     assert_string_equal(back->target, spec->target);
@@ -66,6 +67,7 @@ static void there_and_back(void **state)
     assert_int_equal(back->slot, 3);
     assert_string_equal(back->user, "www-data");
     assert_int_equal(back->group, 4294967294);
+    assert_string_equal(back->sign_in_issuer, "https://login.example");
     assert_int_equal(p2p_keyring_count(back->keyring), 1);
     assert_string_equal(p2p_keyring_text(pool, back->keyring, 0), p2p_keyring_text(pool, spec->keyring, 0));
     assert_string_equal(p2p_spec_print(pool, back), text);

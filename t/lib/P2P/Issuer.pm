@@ -20,7 +20,7 @@ sub start {
 
 sub issuer { return $_[0]{server}->origin }
 
-# What it says from now on: keys (a JWK set, as text or structure), words (token => its introspection).
+# What it says from now on: keys (a JWK set, as text or structure), words (token => its introspection), document (members of its document; undef: none).
 sub publish {
     my ($self, $name, $what) = @_;
     P2P::Httpd::write_file("$self->{dir}/new", ref $what ? encode_json($what) : $what);
@@ -36,7 +36,11 @@ sub answer {
     my $json = 'Content-Type: application/json';
     return $request->reply(503, '{}', $json) if -e "$self->{dir}/broken";
     my $issuer = "http://127.0.0.1:$request->{port}";
-    my %document = (issuer => $issuer, jwks_uri => "$issuer/jwks", introspection_endpoint => "$issuer/introspect");
+    my %document = (issuer => $issuer, jwks_uri => "$issuer/jwks", introspection_endpoint => "$issuer/introspect",
+        authorization_endpoint => "$issuer/authorize", token_endpoint => "$issuer/token");
+    my $more = P2P::Httpd::read_file("$self->{dir}/document");
+    %document = (%document, %{ decode_json($more) }) if $more ne '';
+    delete $document{$_} for grep { !defined $document{$_} } keys %document;
     return $request->reply(200, encode_json(\%document), $json) if $request->{path} eq '/.well-known/openid-configuration';
     return $request->reply(200, P2P::Httpd::read_file("$self->{dir}/keys"), $json) if $request->{path} eq '/jwks';
     return $self->introspect($request) if $request->{path} eq '/introspect';
