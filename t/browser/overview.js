@@ -71,7 +71,7 @@ flow(async ({ test, settings, ask }) => {
       ['#/mail', '#/mail/7', '#/payers/1', ...[5, 4, 3, 2, 1].map((id) => `#/exchanges/${id}`), '#/exchanges?status=FAILED'], 'with ways to those that have a place');
     const facts = (name) => page.locator('section.card', { has: page.getByRole('heading', { name }) }).innerText();
     t.like(await facts('Queue'), /more than 1,000[^]*1 h ago[^]*16[^]*2/, 'the queue');
-    t.like(await facts('Runners'), /p2p-1\s+2, since[^]*p2p-2\s+1, since/, 'runners, by host');
+    t.like(await facts('Runners'), /p2p-1\s+2, began[^]*p2p-2\s+1, began/, 'runners, by host');
     t.is(await page.getByRole('img').evaluateAll((pictures) => pictures.filter((picture) => !picture.getAttribute('aria-label')).length), 0, 'each picture has a name');
     await page.getByText('The hours in numbers').click();
     t.is(await page.getByRole('table', { name: 'What was exchanged, by hour' }).getByRole('row').count(), 49, 'all hours as numbers');

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Overview: what needs a person first, then what happens now, and what was done by hour and by payer.
-import { h, replace } from '../dom.js';
+import { h, part, replace } from '../dom.js';
 import { ago, badge, bytes, count, dash } from '../format.js';
 import { live } from '../live.js';
 import { bars, spark } from '../plot.js';
+import { plainTable } from '../table.js';
 
 export const title = 'Overview';
 
@@ -29,24 +30,11 @@ function linkOf({ kind, object }) {
     return href ? h('a', { href }, words) : null;
 }
 
-// Draws a part again where its data changed; the link that had the focus has it again.
-function part(place, draw) {
-    let before = null;
-    return (data) => {
-        const json = JSON.stringify(data);
-        if (json === before) return;
-        before = json;
-        const focused = place.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
-        replace(place, draw(data));
-        if (focused) [...place.querySelectorAll('a')].find((link) => link.getAttribute('href') === focused)?.focus();
-    };
-}
-
 function attention(list) {
     if (!list.length) return h('p', { class: 'good' }, badge('All well', 'good'), ' Nothing needs you.');
     const failed = list.filter(({ kind }) => kind === 'exchange-failed').length;
     return [
-        h('ul', { class: 'plain' }, list.map((one) => h('li', { class: `banner ${GRAVE.includes(one.kind) ? 'bad' : 'warn'}` },
+        h('ul', { class: 'plain needs' }, list.map((one) => h('li', { class: `banner ${GRAVE.includes(one.kind) ? 'bad' : 'warn'}` },
             h('p', one.sentence, one.time ? [' ', h('span', { class: 'muted' }, ago(one.time))] : null), linkOf(one)))),
         failed >= 5 ? h('p', h('a', { href: '#/exchanges?status=FAILED' }, 'All exchanges that failed')) : null,
     ];
@@ -59,14 +47,14 @@ function fact(words, value) {
 function queue({ waiting, more, running, resting, oldest }) {
     return h('dl', { class: 'facts' },
         fact('Waiting', waiting ? h('a', { href: '#/exchanges?status=STARTING' }, more ? `more than ${count(waiting)}` : count(waiting)) : '0'),
-        fact('The oldest waits since', ago(oldest)),
+        fact('The oldest came', ago(oldest)),
         fact('Running', running ? h('a', { href: '#/exchanges?status=STARTED' }, count(running)) : '0'),
         fact('Waiting for a peer', count(resting)));
 }
 
 function runners(list) {
     if (!list.length) return h('p', { class: 'bad' }, 'None is alive.');
-    return h('dl', { class: 'facts' }, list.map(({ host, slots, since }) => fact(host, [`${count(slots)}, since `, ago(since)])));
+    return h('dl', { class: 'facts' }, list.map(({ host, slots, since }) => fact(host, [`${count(slots)}, began `, ago(since)])));
 }
 
 function hours(list) {
@@ -82,14 +70,11 @@ function hours(list) {
 
 const COLUMNS = [['Completed', 'completed'], ['Failed', 'failed'], ['Stopped', 'stopped'], ['Resources', 'resources'], ['Bytes', 'bytes', bytes], ['Errors', 'errors']];
 
-// role: what a table is stays told where small screens show its rows as blocks.
 function table(caption, first, rows) {
-    const head = h('tr', { role: 'row' }, [first, ...COLUMNS.map(([words]) => words)].map((words, i) => h('th', { role: 'columnheader', scope: 'col', class: i ? 'number' : null }, words)));
-    const body = rows.map(([name, sums]) => h('tr', { role: 'row' }, h('td', { role: 'cell', 'data-title': first }, h('div', name)),
-        COLUMNS.map(([words, member, format = count]) => h('td', { role: 'cell', class: 'number', 'data-title': words },
-            h('div', { class: member === 'errors' && sums.errors ? 'bad' : null }, format(sums[member]))))));
-    return h('div', { class: 'scroll' }, h('table', { class: 'list', role: 'table' }, h('caption', { class: 'unseen' }, caption), h('thead', { role: 'rowgroup' }, head),
-        h('tbody', { role: 'rowgroup' }, body)));
+    const number = ([words, member, format = count]) => ({
+        title: words, class: 'number', cell: ([, sums]) => (member === 'errors' && sums.errors ? h('span', { class: 'bad' }, format(sums.errors)) : format(sums[member])),
+    });
+    return plainTable({ caption, rows, columns: [{ title: first, cell: ([name]) => name }, ...COLUMNS.map(number)] });
 }
 
 function nameOf({ peer, pid, name }) {
