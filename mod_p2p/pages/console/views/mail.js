@@ -16,21 +16,15 @@ const TEMPLATES = {
     'exchange-failed-member': 'Exchange failed', 'exchange-failed-administrator': 'Exchange failed',
 };
 
-// What an administrator can do about it; docs/operations.md, "Mail", has more.
+// What an administrator can do where the fault does not say it; docs/operations.md, "Mail", has more.
 const HINTS = {
-    'mail-template': 'Mend the file in P2PMailTemplates; it is tried again each minute.',
-    'key-missing': 'Put the key back into P2PSecretKeyFile; it is tried again each hour.',
-    'cannot-open': 'Put the key back into P2PSecretKeyFile; it is tried again each hour.',
-    'mail-later': 'The mail server puts it off; it is tried again by itself.',
+    'mail-template': 'Mend the file; it is tried again each minute.',
+    'key-missing': 'Put the key back; it is tried again each hour.',
+    'mail-later': 'It is tried again by itself.',
     'mail-recipient': 'Tell the member in another way, or correct the address at the target and send it again.',
     'bad-address': 'Correct the address in the Task or Patient at the target, then send it again.',
-    'no-address': 'The member’s Patient has no e-mail address in use. Send it again when there is one.',
-    'no-patient': 'The target has no such Patient.',
-    'too-many': 'So many mails went to this address in a day. See what is behind it, then send it again.',
-    'mail-sign-in': 'See P2PMailAuth. “p2p-runner mail test ADDRESS” tries it.',
-    'mail-sender': 'See P2PMailFrom. “p2p-runner mail test ADDRESS” tries it.',
-    'tls-refused': 'See P2PMailStartTLS and P2PCAFile. “p2p-runner mail test ADDRESS” tries it.',
-    'mail-refused': 'See P2PMailServer. “p2p-runner mail test ADDRESS” tries it.',
+    'no-address': 'Send it again when the member’s Patient has an e-mail address in use.',
+    'too-many': 'See what is behind so many mails, then send it again.',
 };
 
 const templateWords = (mail) => TEMPLATES[mail.template] ?? mail.template;
@@ -51,8 +45,8 @@ function subject(mail) {
 
 function holdBanner(hold) {
     return h('div', { class: 'banner warn' },
-        h('p', h('strong', 'No mail is sent for now. '), hold.sentence, ' ', HINTS[hold.code] ?? '', ' ', h('code', { class: 'muted' }, hold.code)),
-        h('p', { class: 'small' }, 'Since ', time(hold.since), hold.until ? [', tried again ', ago(hold.until)] : null));
+        h('p', h('strong', 'No mail is sent for now. '), hold.sentence, ' ', h('code', { class: 'muted' }, hold.code)),
+        h('p', { class: 'small' }, 'Since ', time(hold.since), hold.until ? [', tried again ', ago(hold.until)] : null, '. “p2p-runner mail test ADDRESS” tries it at once.'));
 }
 
 function stateOf(body) {
@@ -137,7 +131,7 @@ function one(main, { id, signal }) {
         follow.again();
         if (again.hidden) heading.focus();
     });
-    replace(main, h('p', h('a', { href: '#/mail' }, 'All mail')), h('div', { class: 'head' }, heading, h('div', again)), page);
+    replace(main, h('p', { class: 'small' }, h('a', { href: '#/mail' }, 'Mail')), h('div', { class: 'head' }, heading, h('div', again)), page);
 }
 
 function gone(main, id) {
