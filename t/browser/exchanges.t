@@ -46,7 +46,6 @@ P2P::Browser::run('exchanges.js', { url => $x->{httpd}->url . '/', user => { use
     wait => sub { return $x->wait($path{ $_[0] })->{batchStatus} },
     faults => sub { my ($of) = @_; $sandbox->faults($_, $of->{$_}) for keys %$of; return 1 },
     refuse => sub { $sandbox->faults('target', { do => 'reject', contains => $_[0], text => $WORDS }); return 1 },
-    set => sub { my ($of) = @_; $sandbox->set('slow', %$of); return 1 },
     restart => sub { return $x->{api}->post("/admin/batch_jobs/$_[0]/restart")->{status} + 0 },
     add => sub { return add_jobs(@{ $_[0] }) },
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One exchange: how far it is and how it came there, what it waits for, what went wrong, its report; and stopping or beginning it again.
-import { h, replace } from '../dom.js';
+import { h, part, replace } from '../dom.js';
 import { ago, bytes, count, dash, jobStatus, time } from '../format.js';
 import { live } from '../live.js';
 import { problemBox } from '../notice.js';
@@ -36,29 +36,12 @@ const ACCOUNT = [['retrieved', ''], ['written', '='], ['duplicate', '+'], ['skip
 const canStop = (job) => job.batchStatus === 'STARTING' || job.batchStatus === 'STARTED';
 const canRestart = (job) => job.kind === 'p2p-exchange' && (job.batchStatus === 'FAILED' || job.batchStatus === 'STOPPED');
 
-// A place that is drawn anew when what it shows has changed. Where that takes the focus away it goes to the heading.
-function slot(tag, attributes, draw) {
-    const element = h(tag, attributes);
-    let was = null;
-    return {
-        element,
-        show(...data) {
-            const json = JSON.stringify(data);
-            if (json === was) return;
-            was = json;
-            const had = element.contains(document.activeElement) && document.activeElement.id;
-            replace(element, draw(...data));
-            if (had !== false) (document.getElementById(had) ?? document.querySelector('main h1'))?.focus({ preventScroll: true });
-        },
-    };
-}
-
 // ---- What is told ----
 
 function account(progress) {
     return [h('div', { class: 'account' }, ACCOUNT.map(([name, sign]) => [sign ? h('span', { class: 'sign', 'aria-hidden': 'true' }, sign) : null,
         h('div', { class: progress[name] && name === 'rejected' ? 'bad' : null }, h('strong', count(progress[name])), h('span', { class: 'small' }, name))])),
-    h('p', { class: 'muted small' }, `${count(progress.parts)} parts, ${bytes(progress.bytes)}`)];
+    h('p', { class: 'muted small' }, `${count(progress.parts)} ${progress.parts === 1 ? 'part' : 'parts'}, ${bytes(progress.bytes)}`)];
 }
 
 function errorWords(error) {
@@ -103,33 +86,35 @@ function notThere(main, id, problem) {
 
 function make(main, id, job, signal, state) {
     const heading = h('h1', head(job));
-    const badgeSlot = slot('span', {}, jobStatus);
-    const actions = slot('div', { class: 'actions head-actions' }, () => buttons(id, state.job, state));
-    const counts = slot('div', {}, account);
-    const nowSlot = slot('div', { class: 'now', role: 'status' }, now);
-    const factSlot = slot('section', { class: 'card', 'aria-label': 'Facts' }, () => facts(state.job, state.task));
+    const [status, actions, counts, told, about] = [h('span'), h('div', { class: 'actions head-actions' }), h('div'), h('div', { class: 'now', role: 'status' }),
+        h('section', { class: 'card', 'aria-label': 'Facts' })];
+    const showStatus = part(status, jobStatus);
+    const showActions = part(actions, () => buttons(id, state.job, state));
+    const showCounts = part(counts, account);
+    const showNow = part(told, now);
+    const showFacts = part(about, () => facts(state.job, state.task));
     const drawing = picture(signal);
     const isExchange = job.kind === 'p2p-exchange';
     const reading = isExchange ? report(id, signal, (parts, more, body) => {
         [state.parts, state.more, state.task] = [parts, more, body.task];
-        factSlot.show(FACTS.map((name) => state.job[name]), state.task);
+        showFacts(FACTS.map((name) => state.job[name]), state.task);
         drawing.show(state.job, parts, more);
     }) : null;
     replace(main, h('p', { class: 'small' }, h('a', { href: isExchange ? '#/exchanges' : `#/exchanges?kind=${encodeURIComponent(job.kind)}` }, isExchange ? 'Exchanges' : KINDS[job.kind] ?? 'Exchanges')),
-        h('div', { class: 'head' }, heading, badgeSlot.element, actions.element),
-        h('div', { class: 'grid' }, h('section', { class: 'card', 'aria-label': 'How far' }, isExchange ? counts.element : null, nowSlot.element), factSlot.element),
+        h('div', { class: 'head' }, heading, status, actions),
+        h('div', { class: 'grid' }, h('section', { class: 'card', 'aria-label': 'How far' }, isExchange ? counts : null, told), about),
         isExchange ? [h('section', { class: 'card' }, h('h2', 'Over time'), drawing.element), reading.element] : null);
-    return (now) => {
-        if (state.attempt !== now.attempt) drawing.forget();
-        state.attempt = now.attempt;
-        drawing.sample(now);
-        badgeSlot.show(now.batchStatus);
-        actions.show(canStop(now), canRestart(now));
-        counts.show(now.progress);
-        nowSlot.show(now.batchStatus, now.waits, now.error ?? null);
-        factSlot.show(FACTS.map((name) => now[name]), state.task);
-        if (state.parts) drawing.show(now, state.parts, state.more);
-        reading?.look(now);
+    return (job) => {
+        if (state.attempt !== job.attempt) drawing.forget();
+        state.attempt = job.attempt;
+        drawing.sample(job);
+        showStatus(job.batchStatus);
+        showActions(canStop(job), canRestart(job));
+        showCounts(job.progress);
+        showNow(job.batchStatus, job.waits, job.error ?? null);
+        showFacts(FACTS.map((name) => job[name]), state.task);
+        if (state.parts) drawing.show(job, state.parts, state.more);
+        reading?.look(job);
     };
 }
 

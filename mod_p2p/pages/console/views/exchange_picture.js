@@ -12,7 +12,8 @@ const AXIS = 26;
 const POINTS = 240;       // of a curve
 const BARS = 50;
 const ROWS = 16;          // of the table
-const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000];
+const SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000];
+const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, ...SECONDS.map((seconds) => seconds * 1000)];  // of the axis, in milliseconds
 
 const CURVES = [['retrieved', 'retrieved'], ['mapped', 'mapped'], ['written', 'written, or settled otherwise']];
 
@@ -72,12 +73,12 @@ function stepped(points, x, y) {
 }
 
 function ticks(curves, x, width) {
-    const seconds = (curves.end - curves.begin) / 1000;
-    const step = STEPS.find((one) => seconds / one <= Math.max(2, width / 90)) ?? STEPS.at(-1);
+    const lasts = curves.end - curves.begin;
+    const step = STEPS.find((one) => lasts / one <= Math.max(2, width / 90)) ?? lasts;
     const marks = [];
-    for (let at = 0; at <= seconds && marks.length < 40; at += step) {
-        const left = places(x(curves.begin + at * 1000));
-        marks.push(h('svg:line', { x1: left, x2: left, y1: TOP, y2: HEIGHT }), h('svg:text', { x: left, y: HEIGHT + 16, 'text-anchor': at ? 'middle' : 'start' }, at ? span(at * 1000) : '0 s'));
+    for (let at = 0; at <= lasts; at += step) {
+        const left = places(x(curves.begin + at));
+        marks.push(h('svg:line', { x1: left, x2: left, y1: TOP, y2: HEIGHT }), h('svg:text', { x: left, y: HEIGHT + 16, 'text-anchor': at ? 'middle' : 'start' }, at ? span(at) : '0 s'));
     }
     return marks;
 }

@@ -4,6 +4,7 @@ import { call } from '../api.js';
 import { h, replace } from '../dom.js';
 import { badge, bytes, count, dash, span, time } from '../format.js';
 import { problemBox } from '../notice.js';
+import { plainTable } from '../table.js';
 import { reduced } from './exchange_picture.js';
 
 const EVERY = 5000;   // milliseconds between looks at it while the exchange runs, and
@@ -17,12 +18,10 @@ const KINDS = {
 };
 const OUTCOMES = { rejected: 'bad', skipped: 'warn', missing: 'warn', retrying: 'live', note: '' };
 
-// As table.js makes them: on small screens a row is a block.
 function table(caption, columns, rows) {
-    const cell = (column, row) => h('td', { role: 'cell', class: column.class, 'data-title': column.title }, h('div', column.cell(row)));
-    return h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption }, h('table', { class: 'list', role: 'table' }, h('caption', { class: 'unseen' }, caption),
-        h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map((column) => h('th', { role: 'columnheader', scope: 'col', class: column.class }, column.title)))),
-        h('tbody', { role: 'rowgroup' }, rows.map((row) => h('tr', { role: 'row' }, columns.map((column) => cell(column, row)))))));
+    const element = plainTable({ caption, columns, rows });
+    for (const [name, value] of [['tabindex', '0'], ['role', 'region'], ['aria-label', caption]]) element.setAttribute(name, value);
+    return element;
 }
 
 const partName = (row) => `${row.request} / ${row.part}`;
