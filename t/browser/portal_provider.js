@@ -32,6 +32,16 @@ flow(async ({ test, settings, ask }) => {
     t.is(page.url(), url, 'the error is out of the URL');
   });
 
+  await test('not to be reached, perhaps for its certificate', async (t) => {
+    t.expect(/net::ERR_FAILED/);
+    const page = await t.open(url);
+    await page.route(/openid-configuration$/, (route) => route.abort());
+    await page.getByRole('button', { name: 'Real Provider' }).click();
+    t.like(await page.getByRole('alert').innerText(), /^https:.* does not answer\.$/, 'in words');
+    t.is(await page.getByRole('link', { name: /^Open https:.* once$/ }).getAttribute('href'), `${settings.origins[0]}/`, 'and how to go on');
+    await t.axe(page);
+  });
+
   for (const [name, change] of [['another iss', { iss: 'https://127.0.0.1:9' }], ['no iss', { iss: null }], ['another state', { state: 'x' }]]) {
     await test(`an answer with ${name}`, async (t) => {
       const page = await t.open(url);

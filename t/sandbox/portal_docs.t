@@ -31,6 +31,13 @@ my $page = P2P::Api->new($httpd->url);
 $page->{authorization} = "Bearer $token";
 ok($httpd->wait_for(sub { $page->get('/api/oidc_servers')->{status} == 200 }), 'the runner has the keys of the portal\'s tokens');
 
+my %code = map { $_ => join "\n", lines_of("t/sandbox/portal/$_") } qw(calls.js portal.js record.js sign_in.js);
+my $all = join "\n", values %code;
+my %named = map { $_ => 1 } join("\n", lines_of('docs/portal.md')) =~ /`(\w+)\(\)`/g;
+is(join(' ', grep { $all !~ /(?:function|const) \Q$_\E\b/ } sort keys %named), '', 'the functions that it names are there') or diag(keys %named);
+cmp_ok(scalar keys %named, '>', 8, '... and are some');
+unlike($all, qr/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|localStorage|new Function/, 'the portal makes no markup of texts, and keeps nothing for long');
+
 my @commands = map { s/^    //r } grep { /^    (?!POST )/ } lines_of('docs/portal.md');
 my $changed = 0;
 for (@commands) {

@@ -34,7 +34,7 @@ function show(title, ...children) {
 // A browser asks a person about an unknown certificate on pages alone, never on calls; sandboxes have such certificates.
 function certificateHint({ code, origin = '' }) {
     if (code !== 'no-answer' || !origin.startsWith('https:') || origin === location.origin) return [];
-    const link = h('a', { href: `${origin}/health`, target: '_blank', rel: 'noopener noreferrer' }, `Open ${origin} once`);
+    const link = h('a', { href: `${origin}/`, target: '_blank', rel: 'noopener noreferrer' }, `Open ${origin} once`);
     return [h('p', {}, 'Perhaps your browser does not trust its certificate. ', link, ', accept it there, and come back.')];
 }
 
