@@ -79,6 +79,7 @@ sub read_file {
 #   main => [lines], vhost => [lines]                       further lines
 #   users => { portal => 'password' }   (one called admin is an administrator) closes every route but /health, the hook and the pages with Basic authentication (undef: all is open)
 #   tls => 1                            serves https with a certificate made on the spot
+#   port => N                             one that free_port gave, where another server has to know it first
 #   prefix => '/p2p'                    SetHandler p2p stands in <Location /p2p> (the whole virtual host)
 #   modules => ['headers']              further modules of httpd
 #   dir => a folder to work in
@@ -91,7 +92,7 @@ sub new {
     my ($class, %opt) = @_;
     my $self = bless { address => '127.0.0.1', wrap => [], environment => {}, %opt, log_at => 0, expected => [] }, $class;
     $self->{dir} //= tempdir('p2p-httpd-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-    $self->{port} = free_port();
+    $self->{port} //= free_port();
     $self->{owner} = $$;
     chmod 0755, $self->{dir};
     make_path("$self->{dir}/spool", { mode => 0700, user => user() });
