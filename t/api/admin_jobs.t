@@ -115,7 +115,7 @@ sub test_kinds {
 sub test_list {
     my ($db, $portal, $other, $admin, $running) = @_;
     taken($_ % 3 ? $portal : $other, 1 + $_ % 2) for 1 .. 120;
-    run_sql($db, "UPDATE p2p_job SET status = 'FAILED' WHERE id % 4 = 0");
+    run_sql($db, "UPDATE p2p_job SET status = 'FAILED', error_code = 'token-refused', error_sentence = 'It is.' WHERE id % 4 = 0");
     run_sql($db, "UPDATE p2p_job SET kind = 'jwks-refresh' WHERE id % 10 IN (0, 3)");
     my %where = ('' => '1 = 1', 'status=FAILED' => "status = 'FAILED'", 'server=2' => 'oidc_server_id = 2', 'server=1&status=FAILED' => "oidc_server_id = 1 AND status = 'FAILED'",
         'kind=p2p-exchange' => "kind = 'p2p-exchange'", 'kind=jwks-refresh' => "kind = 'jwks-refresh'", 'kind=never-heard' => '1 = 0',

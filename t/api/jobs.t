@@ -156,6 +156,7 @@ sub test_report {
     my @rejected = map { my $kind = $kinds[$_ % 4]; "($id, 0, 7, $_, 0, '$kind->[0]', 'Observation', '', '$kind->[1]', '', '')" } 0 .. 100;
     run_sql($db, 'INSERT INTO p2p_part (job_id, request, number, url, next_url, landed, received, mapped, landed_at, retrieved, written, duplicate, skipped, rejected, bytes, sha256, held) VALUES ' . join ', ', @parts);
     run_sql($db, 'INSERT INTO p2p_rejected (job_id, request, part, number, chunk, outcome, type, source_id, code, detail, body) VALUES ' . join ', ', @rejected);
+    local $api->{unchecked} = 1;    # unheard-of is what a newer runner may note
     my $page = $api->get("$path/report")->{json};
     is_deeply([scalar @{ $page->{parts} }, scalar @{ $page->{resources} }], [100, 100], 'a full page of the report');
     like($page->{next}, qr{^\Q$path\E/report\?page=.}, '... and where the next one is');
@@ -170,6 +171,9 @@ sub test_report {
         { request => 0, part => 7, outcome => 'rejected', type => 'Observation', id => undef, code => 'refused', reason => 'The target refused this resource.', detail => undef },
         '... a resource with the reason');
     is($page->{resources}[3]{reason}, undef, '... or without one that is known');
+    run_sql($db, "UPDATE p2p_rejected SET code = 'refused' WHERE code = 'unheard-of'");
+    $api->{unchecked} = 0;
+    is($api->get("$path/report")->{json}{resources}[3]{code}, 'refused', '... known, it is as the document has it');
     my $second = $api->get($page->{next})->{json};
     is_deeply([scalar @{ $second->{parts} }, scalar @{ $second->{resources} }, $second->{parts}[0]{part}], [100, 1, 100], 'the second page');
     run_sql($db, "INSERT INTO p2p_part (job_id, request, number, landed) VALUES ($id, 0, 1000, 0)");

@@ -7,11 +7,12 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use JSON::PP;
 use P2P::Doors;
+use P2P::OpenApi;
 use P2P::Source;
 use Test::More;
 
-# Routes that serve pages to browsers: what they answer is no matter of programs.
-my %PAGES = map { $_ => 1 } ('/', '/openapi.json', '/swagger/*', '/console/*');
+# Routes that serve pages to browsers are no operations: what they answer is no matter of programs.
+my %PAGES = map { $_ => 1 } P2P::OpenApi::pages();
 
 sub text { my ($path) = @_; return join "\n", lines_of($path), '' }
 
@@ -65,7 +66,7 @@ for my $operation (@operations) {
     is_deeply([map { $_->{name} } grep { $_->{in} eq 'path' } map { at($_) } @{ $operation->{parameters} // [] }], \@named, "$name: its path's parameters are told, in their order");
 }
 is_deeply(sorted(keys %told), sorted(map { "$_->{method} $_->{path}" } @routes), 'every route has its operation');
-is_deeply(sorted(grep { my $page = $_; !grep { $_->{path} eq $page } routes() } keys %PAGES), [], 'and every page that has none is a route');
+is_deeply([sort keys %PAGES], sorted(grep { $PAGES{$_} } map { $_->{path} } routes()), 'every page is a route');
 
 # ---- Operations ----
 
@@ -146,4 +147,69 @@ is_deeply(enum('ReportResource', 'properties', 'code'), strings('mod_p2p/handle_
 is_deeply(enum('MailState'), strings('lib/store/outbox_store.h', qr/define P2P_MAIL_(?:QUEUED|SENT|UNDELIVERABLE|REFUSED) "(\w+)"/), 'states of mails');
 is_deeply(enum('Mail', 'properties', 'template'), strings('lib/model/mail_template.c', qr/^    \{"([\w-]+)"/m), 'templates of mails');
 is_deeply(enum('TestStep', 'properties', 'name'), sorted((text('lib/runner/definition_test.c') =~ /^\} steps\[\] = (.*);$/m)[0] =~ /"(\w+)"/g), 'steps of a test');
+
+# ---- What P2P::OpenApi finds ----
+
+my %server = (pid => 1, name => 'A', issuer => 'https://a.example', clientId => '', scopes => '', customTokenParams => '', authWellKnown => '', tokenEndpoint => '',
+    fhirEndpoint => 'https://a.example/fhir', responseType => 'code', organizationId => '');
+my %order = (sourcePayer => { oidcToken => 't', patientId => '1' }, targetPayer => { patientId => '2', organizationId => 'us' });
+my %PROBLEM = (type => 'about:blank', title => 'Not Found', status => 404, detail => 'There is none.', code => 'no-such-server');
+my %job = (batchJobId => 1, batchStatus => 'STARTING', startTime => undef, createTime => '2026-11-22T09:31:54.024Z', endTime => undef, lastUpdated => '2026-11-22T09:31:54.024Z',
+    jobConfigurationName => 'p2p-exchange', taskId => undef, progress => { map { $_ => 0 } qw(parts retrieved written duplicate skipped rejected waiting bytes) });
+
+sub answer {
+    my ($status, $doc, %headers) = @_;
+    my $type = $status < 400 ? 'application/json' : 'application/problem+json';
+    return { status => $status, headers => { defined $doc ? ('content-type' => $type) : (), map { $_ => $headers{$_} } grep { defined $headers{$_} } keys %headers },
+        content => defined $doc ? encode_json($doc) : '', json => $doc };
+}
+
+# What is found in an answer to a GET of one definition, or to what is given.
+sub found {
+    my ($answer, %request) = @_;
+    return join '; ', P2P::OpenApi::faults($request{method} // 'GET', $request{path} // '/api/oidc_servers/1', { 'Content-Type' => $request{type} // 'application/json' }, $request{content}, $answer);
+}
+my %ETAG = (etag => '"1"');
+is(found(answer(200, \%server, %ETAG)), '', 'what is told of passes');
+is(found(answer(304, undef, %ETAG)), '', '... a 304 as well');
+is(found(answer(404, \%PROBLEM)), '', '... and a problem');
+my $more = 'Properties not allowed';
+my @WRONG = (
+    [qr{^/: $more: more}, answer(200, { %server, more => 1 }, %ETAG), 'a member more'],
+    [qr{^/name: Missing}, answer(200, { map { $_ eq 'name' ? () : ($_ => $server{$_}) } keys %server }, %ETAG), 'a member less'],
+    [qr{^/pid: Expected integer}, answer(200, { %server, pid => 'x' }, %ETAG), 'another type'],
+    [qr{^/responseType: Not in enum}, answer(200, { %server, responseType => 'token code' }, %ETAG), 'another value'],
+    [qr{ETag is missing}, answer(200, \%server), 'a header less'],
+    [qr{header Location is not told of}, answer(200, \%server, %ETAG, location => '/x'), 'a header more'],
+    [qr{header ETag/: String does not match}, answer(200, \%server, etag => '1'), 'a header that is none'],
+    [qr{content type 'text/html'}, answer(200, \%server, %ETAG, 'content-type' => 'text/html'), 'another content type'],
+    [qr{status 202 is not told of}, answer(202, \%server, %ETAG), 'another status'],
+    [qr{body is not told of}, answer(304, \%server, %ETAG), 'a body that should not be there'],
+    [qr{/code: .*Not in enum}, answer(404, { %PROBLEM, code => 'no-such-job' }), 'a code of another operation'],
+    [qr{$more: hint}, answer(404, { %PROBLEM, hint => 'x' }), 'a member more of a problem'],
+    [qr{/status: .*[Cc]onst}, answer(404, { %PROBLEM, status => 400 }), 'a problem of another status'],
+    [qr{status 409 is not told of}, answer(409, { %PROBLEM, status => 409 }), 'a problem that this operation has not'],
+    [qr{^/code: .*Not in enum}, answer(414, { %PROBLEM, status => 414, code => 'odd' }), 'an odd word of httpd'],
+    [qr{/progress: $more: speed}, answer(202, { %job, progress => { %{ $job{progress} }, speed => 1 } }, %ETAG, location => '/x', 'retry-after' => 2), 'a member more within',
+        method => 'POST', path => '/api/oidc_servers/1/batch_job', content => encode_json(\%order)],
+    [qr{^the request's body/targetPayer/patientId: Missing}, answer(202, \%job, %ETAG, location => '/x', 'retry-after' => 2), 'a request that should not have been taken',
+        method => 'POST', path => '/api/oidc_servers/1/batch_job', content => encode_json({ %order, targetPayer => { organizationId => 'us' } })],
+    [qr{^the header Retry-After is missing}, answer(202, \%job, %ETAG, location => '/x'), 'no Retry-After', method => 'POST', path => '/api/oidc_servers/1/batch_job', content => encode_json(\%order)],
+    [qr{query's sort is not told of}, answer(200, { jobs => [], next => undef }, %ETAG), 'a query that should not have been taken', path => '/api/oidc_servers/1/batch_job?sort=1'],
+    [qr{query's status/: Not in enum}, answer(200, { jobs => [], next => undef }, %ETAG), '... nor its value', path => '/api/oidc_servers/1/batch_job?status=LATE'],
+    [qr{status 200 is not told of}, answer(200, {}), 'a path that nobody knows', path => '/api/nowhere'],
+    [qr{is not told of}, answer(200, { jobs => [], next => undef }, %ETAG), 'a number that is none', path => '/api/oidc_servers/0/batch_job'],
+    [qr{Allow has GET}, answer(405, { %PROBLEM, status => 405, code => 'method-not-allowed' }, allow => 'GET'), 'an Allow that tells other methods', method => 'PUT'],
+    [qr{Allow has GET POST}, answer(204, undef, allow => 'GET, POST'), '... to OPTIONS', method => 'OPTIONS'],
+    [qr{that is told of is not found}, answer(404, { %PROBLEM, code => 'not-found' }), 'a path that is not found by another method', method => 'PUT'],
+);
+for my $wrong (@WRONG) {
+    my ($says, $answer, $name, %request) = @$wrong;
+    like(found($answer, %request), $says, "P2P::OpenApi finds $name");
+}
+is(found(answer(405, { %PROBLEM, status => 405, code => 'method-not-allowed' }, allow => 'GET, HEAD, OPTIONS'), method => 'PUT'), '', 'another method is refused as it should be');
+is(found(answer(404, { %PROBLEM, code => 'not-found' }), path => '/api/oidc_servers/0'), '', 'a number that is none is not found');
+is(found(answer(202, \%job, %ETAG, location => '/x', 'retry-after' => 2), method => 'POST', path => '/api/oidc_servers/1/batch_job', content => encode_json({ %order, more => 1 })), '',
+    'in a request an unknown member is no fault');
+like(eval { P2P::OpenApi::hold('GET', '/api/nowhere', {}, undef, { status => 599, headers => {}, content => '' }); 'passes' } // $@, qr/^passes$/, 'that nobody answered is no matter of the document');
 done_testing();

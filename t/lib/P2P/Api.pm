@@ -7,6 +7,7 @@ use HTTP::Tiny;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
+use P2P::OpenApi;
 
 # Each request has a connection of its own: one that is kept may be closed by httpd in the very moment that a POST goes out on it.
 # url as P2P::Httpd tells it; user and password for Basic authentication, or neither.
@@ -17,7 +18,8 @@ sub new {
     return $self;
 }
 
-# One request. content may be a text or a structure, which is sent as JSON. The answer is HTTP::Tiny's, with json added where there is any.
+# One request. content may be a text or a structure, which is sent as JSON. The answer is HTTP::Tiny's, with json added where there is any. It is held against
+# mod_p2p/pages/openapi.json, unless the member or the option unchecked is set: where something else than our routes answers.
 sub request {
     my ($self, $method, $path, %opt) = @_;
     my %headers = %{ $opt{headers} // {} };
@@ -30,6 +32,7 @@ sub request {
         { headers => \%headers, (defined $content ? (content => $content) : ()) });
     $answer->{content} //= '';
     $answer->{json} = eval { JSON::PP->new->utf8->decode($answer->{content}) } if ($answer->{headers}{'content-type'} // '') =~ /json/;
+    P2P::OpenApi::hold($method, $path, \%headers, ref $content ? undef : $content, $answer) if !$self->{unchecked} && !$opt{unchecked};
     return $answer;
 }
 
