@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use JSON::PP;
+use List::Util qw(sum0);
 use P2P::Doors;
 use P2P::OpenApi;
 use P2P::Source;
@@ -31,6 +32,11 @@ sub at {
 }
 
 sub sorted { my %seen; return [sort grep { !$seen{$_}++ } @_] }
+
+# Of a member that stands twice only the last one counts.
+sub members { my ($thing) = @_; return !ref $thing ? 0 : ref $thing eq 'HASH' ? keys(%$thing) + sum0(map { members($_) } values %$thing) : ref $thing eq 'ARRAY' ? sum0(map { members($_) } @$thing) : 0 }
+my $names = grep { /:$/ } text('mod_p2p/pages/openapi.json') =~ /("(?:[^"\\]|\\.)*"\s*:?)/g;
+is($names, members($doc), 'no member stands twice');
 
 # ---- Routes ----
 
@@ -142,6 +148,7 @@ is_deeply(enum('JobStatus'), strings('lib/model/job.c', qr/\[P2P_JOB_\w+\] = "(\
 is_deeply(enum('AuditEntry', 'properties', 'action'), sorted(grep { defined } map { $_->{action} } routes()), 'actions of the audit');
 is_deeply(enum('AuditEntry', 'properties', 'role'), strings('mod_p2p/caller.c', qr/"(none|portal|administrator)"/), 'roles');
 is_deeply(enum('AdminJob', 'properties', 'kind'), sorted(map { @{ strings($_, qr/define P2P_KIND_\w+ "([\w-]+)"/) } } 'lib/model/job.h', 'lib/model/chore.h'), 'kinds of jobs');
+is_deeply(enum('JobWait', 'properties', 'code'), strings('lib/model/job.h', qr/define P2P_WAIT_\w+ "([\w-]+)"/), 'why jobs wait');
 is_deeply(enum('ReportRequest', 'properties', 'kind'), strings('lib/model/part.h', qr/define P2P_REQUEST_\w+ "([\w-]+)"/), 'kinds of requests');
 is_deeply(enum('ReportResource', 'properties', 'code'), strings('mod_p2p/handle_report.c', qr/^    \{ "([\w-]+)", "/m), 'codes of resources');
 is_deeply(enum('MailState'), strings('lib/store/outbox_store.h', qr/define P2P_MAIL_(?:QUEUED|SENT|UNDELIVERABLE|REFUSED) "(\w+)"/), 'states of mails');
