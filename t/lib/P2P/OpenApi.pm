@@ -214,8 +214,8 @@ sub faults {
     return if $status == 599;    # nobody answered
     _load();
     my ($query) = $path =~ /\?([^#]*)/;
-    return if _is_page($path) || _is_page(_plain($path));
     my $methods = _find(_plain($path));
+    return if !$methods && (_is_page($path) || _is_page(_plain($path)));
     my $name = $method eq 'HEAD' ? 'GET' : $method;
     my $operation = $methods && $methods->{$name};
     return _elsewhere_faults($method, $methods, $answer, \%ELSEWHERE) if !$operation;
