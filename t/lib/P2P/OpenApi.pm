@@ -100,7 +100,7 @@ sub _load {
 sub _plain {
     my ($path) = @_;
     $path =~ s/[?#].*//s;
-    $path =~ s/%([0-9a-fA-F]{2})/chr hex $1/ge;
+    $path =~ s/%(?!2f)([0-9a-f]{2})/chr hex $1/gei;    # an encoded slash is one to nobody
     $path =~ s{/+}{/}g;
     1 while $path =~ s{/\.(?=/|$)}{} || $path =~ s{/[^/]+/\.\.(?=/|$)}{};
     return $path;
