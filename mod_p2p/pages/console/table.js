@@ -33,11 +33,12 @@ function arrange(body, rows) {
 
 /**
  * A table of a list of the API. options: path (string, or function, whose answer may change: reload()), rows(body) -> array, columns: [{ title, cell(row) -> node or
- * text, class }], empty (node or text, or function of the body, shown instead of a table without rows), caption (for screen readers), live (true), signal,
+ * text, class }], empty (node or text, or function of the body, shown instead of a table without rows), caption (for screen readers), live (true), signal, turns
+ * (what the buttons say: 'Newer' and 'Older'),
  * key(row) (its first member by default), rowClass(row), onBody(body) for what else the answer has. Returns an element with reload(), back to the first page, and
  * again(), which asks for this page at once.
  */
-export function pagedTable({ path, rows, columns, empty, caption, signal, key, rowClass, onBody, live: polled = true }) {
+export function pagedTable({ path, rows, columns, empty, caption, signal, key, rowClass, onBody, turns = ['Newer', 'Older'], live: polled = true }) {
     const first = () => (typeof path === 'function' ? path() : path);
     const stack = [];          // links of the pages that lead here; none: the first page
     let next = null;
@@ -45,8 +46,8 @@ export function pagedTable({ path, rows, columns, empty, caption, signal, key, r
     let follow;
     const body = h('tbody', { role: 'rowgroup' });
     const table = tableOf(caption, columns, body);
-    const newer = h('button', { type: 'button', onclick: () => turn(() => stack.pop()) }, 'Newer');
-    const older = h('button', { type: 'button', onclick: () => turn(() => stack.push(next)) }, 'Older');
+    const newer = h('button', { type: 'button', onclick: () => turn(() => stack.pop()) }, turns[0]);
+    const older = h('button', { type: 'button', onclick: () => turn(() => stack.push(next)) }, turns[1]);
     const pages = h('nav', { class: 'actions pages', 'aria-label': `Pages of ${caption}`, hidden: true }, newer, older);
     const place = h('div', { class: 'scroll' });
     const element = h('div', { class: 'paged' }, place, pages);
