@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the benchmark's parts api and flood share: an httpd with TLS, PostgreSQL and bearer tokens, requests on it, and what came of them.
+# What the benchmark's parts api, flood and console share: an httpd with TLS, PostgreSQL and bearer tokens, requests on it, and what came of them.
 package P2P::Load;
 use strict;
 use warnings;
@@ -34,7 +34,7 @@ sub start_service {
     my $threads = $most + 8;    # in either child: connections do not come to them evenly
     my $httpd = P2P::Httpd->new(db => { driver => 'pgsql', params => $postgres->params }, tls => 1,
         main => ['StartServers 2', "ThreadsPerChild $threads", "ThreadLimit $threads", 'MaxRequestWorkers ' . 2 * $threads, 'MaxSpareThreads ' . 2 * $threads,
-            'MaxKeepAliveRequests 0', "DocumentRoot $dir/www", "P2PTrustIssuer $ISSUER keys=$set audience=$AUDIENCE portal=p2p"],
+            'MaxKeepAliveRequests 0', "DocumentRoot $dir/www", "P2PTrustIssuer $ISSUER keys=$set audience=$AUDIENCE portal=p2p administration=p2p.admin"],
         vhost => ['<Location "/">', 'AuthType Bearer', 'AuthName p2p', 'Require p2p-role portal', 'AuthzSendForbiddenOnFailure On', '</Location>',
             '<Location "/static">', 'SetHandler none', 'Require all granted', '</Location>']);
     $httpd->prepare([\%DEFINITION])->start;
@@ -55,8 +55,8 @@ sub definition_text {
 # Claims of a client's token, or others.
 sub claims { my ($client, %other) = @_; return { iss => $ISSUER, aud => $AUDIENCE, sub => $client, client_id => $client, scope => 'p2p', exp => time + 3600, %other } }
 
-# The header of a client with a token that is good.
-sub bearer { my ($self, $client) = @_; return 'Authorization: Bearer ' . sign($self->{keys}{RS256}, claims($client)) }
+# The header of a client with a token that is good; claims as claims() takes them.
+sub bearer { my ($self, $client, %claims) = @_; return 'Authorization: Bearer ' . sign($self->{keys}{RS256}, claims($client, %claims)) }
 
 # A file of requests, each [path, headers ...].
 sub requests {
