@@ -205,9 +205,8 @@ static const char *const schema_5[] = {
     ", failed" NUMBER_COLUMN ", stopped" NUMBER_COLUMN ", resources" NUMBER_COLUMN ", bytes" NUMBER_COLUMN ", errors" NUMBER_COLUMN
     ", PRIMARY KEY (target, hour, runner, peer))",
 
-    /* What may need a person: jobs that failed, and tests of definitions. Those that wait and those that went well are in neither. */
+    /* What may need a person. Jobs that wait and those that went well are not in it. */
     "CREATE INDEX p2p_job_failed ON p2p_job (target, end_time) WHERE status = 'FAILED'",
-    "CREATE INDEX p2p_job_tested ON p2p_job (target, id) WHERE kind = 'definition-test'",
 
     /* Why a job does not go on at the moment ("" where it does), and until when; when its token was last refreshed. */
     "ALTER TABLE p2p_job ADD COLUMN wait_code" TEXT_COLUMN,

@@ -190,14 +190,22 @@ p2p_error_t *p2p_outbox_resend(p2p_db_t *db, apr_pool_t *p, const char *target, 
     return p2p_db_transaction(db, p, resend, &again);
 }
 
+/* From rows of state and number; what has no row is 0. */
+static json_object *counts_from(apr_pool_t *p, const p2p_rows_t *rows)
+{
+    json_object *counts = p2p_json_own(p, json_object_new_object());
+
+    for (const char *const *state = p2p_mail_states; *state; state++) p2p_json_add_int(counts, *state, 0);
+    for (int i = 0; i < rows->count; i++) p2p_json_add_int(counts, rows->cell[i][0], p2p_rows_int(rows, i, 1));
+    return counts;
+}
+
 p2p_error_t *p2p_outbox_counts(p2p_db_t *db, apr_pool_t *p, const char *target, json_object **counts)
 {
     p2p_rows_t rows;
 
-    *counts = p2p_json_own(p, json_object_new_object());
-    for (const char *const *state = p2p_mail_states; *state; state++) p2p_json_add_int(*counts, *state, 0);
-    P2P_TRY(p2p_db_select(db, p, P2P_SQL_OUTBOX_COUNTS, &rows, target));
-    for (int i = 0; i < rows.count; i++) p2p_json_add_int(*counts, rows.cell[i][0], p2p_rows_int(&rows, i, 1));
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_SEEN_MAILS, &rows, target, target, target, target));
+    *counts = counts_from(p, &rows);
     return NULL;
 }
 
@@ -238,7 +246,8 @@ p2p_error_t *p2p_outbox_status(p2p_db_t *db, apr_pool_t *p, const char *target, 
     json_object *hold;
     p2p_rows_t rows;
 
-    P2P_TRY(p2p_outbox_counts(db, p, target, status));
+    P2P_TRY(p2p_db_select(db, p, P2P_SQL_OUTBOX_COUNTS, &rows, target));
+    *status = counts_from(p, &rows);
     P2P_TRY(p2p_db_select(db, p, P2P_SQL_OUTBOX_OLDEST, &rows, target));
     p2p_json_add_time(*status, "oldestQueued", p2p_rows_int(&rows, 0, 0));
     P2P_TRY(p2p_mail_hold_public(db, p, target, &hold));

@@ -107,13 +107,14 @@ p2p_error_t *p2p_mail_hold_clear(p2p_db_t *db, apr_pool_t *p, const p2p_mail_lea
  * P2P_E_CONFLICT "mail-queued", "mail-erased". */
 p2p_error_t *p2p_outbox_resend(p2p_db_t *db, apr_pool_t *p, const char *target, apr_int64_t id);
 
-/* {"queued":0,"sent":0,"undeliverable":0,"refused":0}, owned by p. */
+/* {"queued":0,"sent":0,"undeliverable":0,"refused":0}, each counted up to P2P_MAILS_COUNTED, whatever the length of the outbox; owned by p. */
+#define P2P_MAILS_COUNTED 1000
 p2p_error_t *p2p_outbox_counts(p2p_db_t *db, apr_pool_t *p, const char *target, json_object **counts);
 
 /* {"code":…,"sentence":…,"since":…,"until":…}; NULL where all is well. Owned by p. */
 p2p_error_t *p2p_mail_hold_public(p2p_db_t *db, apr_pool_t *p, const char *target, json_object **hold);
 
-/* For `p2p-runner status`: {"queued":…,"oldestQueued":…,"hold":…}, owned by p. */
+/* For `p2p-runner status`, all counted: {"queued":…,"oldestQueued":…,"hold":…}, owned by p. */
 p2p_error_t *p2p_outbox_status(p2p_db_t *db, apr_pool_t *p, const char *target, json_object **status);
 
 /* Retention: erases what mails held that ended P2P_MAIL_ERASED_AFTER ago and removes those that ended keep ago, and events that are older than

@@ -206,6 +206,7 @@ typedef enum {
     P2P_SQL_SEEN_FAILED,
     P2P_SQL_SEEN_TESTS,
     P2P_SQL_SEEN_UNDELIVERABLE,
+    P2P_SQL_SEEN_MAILS,
     P2P_SQL_COUNT
 } p2p_sql_t;
 

@@ -13,6 +13,10 @@
 #define ONE_OF_TARGET(status) \
     "(SELECT j.id FROM p2p_job j {queued} WHERE j.target = t.target AND j.status = '" status "' ORDER BY j.oidc_server_id LIMIT 1)"
 
+/* Mails in this state, the first 1000 of them. */
+#define MAILS_COUNTED(state) \
+    "SELECT '" state "' AS state, COUNT(*) FROM (SELECT id FROM p2p_outbox WHERE target = %s AND state = '" state "' ORDER BY id LIMIT 1000) m"
+
 #define AT(statement) [(statement) - P2P_SQL_SEEN]
 
 const p2p_sql_statement_t p2p_sql_seen[P2P_SQL_COUNT - P2P_SQL_SEEN] = {
@@ -71,4 +75,7 @@ const p2p_sql_statement_t p2p_sql_seen[P2P_SQL_COUNT - P2P_SQL_SEEN] = {
         "AND j.end_time > %lld ORDER BY j.id DESC LIMIT %lld", "sii", 5},
     AT(P2P_SQL_SEEN_UNDELIVERABLE) = {"p2p_seen_undeliverable",
         "SELECT id, role, fault, end_time FROM p2p_outbox WHERE target = %s AND state = 'undeliverable' ORDER BY id DESC LIMIT %lld", "si", 4},
+    AT(P2P_SQL_SEEN_MAILS) = {"p2p_seen_mails",
+        MAILS_COUNTED("queued") " UNION ALL " MAILS_COUNTED("sent") " UNION ALL " MAILS_COUNTED("undeliverable") " UNION ALL " MAILS_COUNTED("refused"),
+        "ssss", 2},
 };

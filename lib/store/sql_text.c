@@ -25,7 +25,7 @@ static const fragment_t fragments[] = {
     {"{chores}", "INDEXED BY p2p_job_chore", ""},
     {"{resting}", "INDEXED BY p2p_job_resting", ""},
     {"{failed}", "INDEXED BY p2p_job_failed", ""},
-    {"{tested}", "INDEXED BY p2p_job_tested", ""},
+    {"{tested}", "INDEXED BY p2p_job_kind", ""},
     {"{tables}", "(SELECT name FROM sqlite_master WHERE type = 'table')",
      "(SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema())"},
     {"%lld", "CAST(%lld AS BIGINT)", "CAST(%lld AS BIGINT)"},

@@ -82,6 +82,10 @@ sub test_pages {
     my $json = $admin->get($AT)->{json};
     is_deeply($json->{counts}, { queued => scalar(@all) - $sent, sent => 0 + $sent, undeliverable => 0, refused => 0 }, 'how many there are in which state');
     my ($cursor) = $json->{next} =~ /(page=.*)/;
+    run_sql($db, "INSERT INTO p2p_outbox (id, target, state) WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) SELECT i, '$TARGET', 'refused' FROM n");
+    is($admin->get($AT)->{json}{counts}{refused}, 1000, '... counted up to 1000');
+    is(decode_json($httpd->run_command('status'))->{mail}{refused}, 1491, '... but for p2p-runner status');
+    run_sql($db, 'DELETE FROM p2p_outbox WHERE id < 2000');
     problem($admin->get("$AT?state=sent&$cursor"), 400, 'bad-page', 'a cursor goes with its list');
     problem($admin->get("$AT?state=gone"), 400, 'bad-query', 'a state that there is not');
     problem($admin->get("$AT?sate=sent"), 400, 'bad-query', 'a parameter that there is not');

@@ -56,7 +56,7 @@ function stateOf(body) {
 
 function tabs(chosen, counts) {
     const tab = (state, words, n) => h('li', h('a', { id: `state-${state || 'all'}`, href: state ? `#/mail?state=${state}` : '#/mail', 'aria-current': chosen === state ? 'true' : null },
-        words, n === undefined ? null : ` ${count(n)}`));
+        words, n === undefined ? null : ` ${count(n)}${n >= 1000 ? '+' : ''}`));
     return [tab('', 'all'), Object.entries(STATES).map(([state, [words]]) => tab(state, words, counts?.[state]))];
 }
 
