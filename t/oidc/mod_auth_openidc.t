@@ -55,12 +55,12 @@ sub forged {
 
 sub test_tokens {
     my $good = token();
-    ok_portal('a portal', $nobody->with_token($good), 401);
-    ok_closed('nobody', $nobody, 401);
+    ok_portal('a portal', $nobody->with_token($good), 401, qr{^/console/});
+    ok_closed('nobody', $nobody, 401, qr{^/console/});
     my $none = forged($good, { alg => 'none' });
     my %bad = ('not a token' => 'x', 'changed claims' => forged($good, {}, client_id => 'other'), 'alg none' => $none, 'no signature' => $none =~ s/[^.]*$//r,
         'another key' => forged($good, { kid => 'unknown' }), 'cut' => substr($good, 0, length($good) - 9));
-    ok_closed($_, $nobody->with_token($bad{$_}), 401) for sort keys %bad;
+    ok_closed($_, $nobody->with_token($bad{$_}), 401, qr{^/console/}) for sort keys %bad;
     my %weak = ('another audience' => token(audience => 'other'), 'another scope' => token(scope => 'other'), 'a scope that only begins so' => token(scope => 'p2p.administration'));
     for my $name (sort keys %weak) {
         my $api = $nobody->with_token($weak{$name});
@@ -70,7 +70,7 @@ sub test_tokens {
     my $short = $nobody->with_token(token(lifetime => 1));
     ok($httpd->wait_for(sub { $short->get('/api/oidc_servers')->{status} == 401 }, 60), 'a token that has ended is none');
     my $posing = $nobody->with_token(token(client => 'alice@' . $login, scope => 'p2p.portal%20p2p.administration'));
-    ok_portal('a program that is called like an administrator', $posing, 401);
+    ok_portal('a program that is called like an administrator', $posing, 401, qr{^/console/});
     return;
 }
 
@@ -84,7 +84,9 @@ sub browser {
 }
 
 sub test_people {
-    my $sent = P2P::TlsApi->new($httpd->url, $ca)->get('/admin/audit', Accept => 'text/html');
+    my $sent = P2P::TlsApi->new($httpd->url, $ca)->get('/console/', Accept => 'text/html');
+    is($sent->{status}, 302, 'who opens the console is sent to the provider');
+    $sent = P2P::TlsApi->new($httpd->url, $ca)->get('/admin/audit', Accept => 'text/html');
     is($sent->{status}, 302, 'a browser is sent to the provider');
     like($sent->{headers}{location} // '', qr{^https://\Q$login\E/auth\?}, '... to sign in');
     my ($alice, $answer) = browser('alice');
@@ -94,6 +96,7 @@ sub test_people {
     is($alice->request('POST', '/admin/oidc_servers', content => '{}', headers => { Origin => 'https://evil.example' })->{status}, 403,
         '... but not to a page of somebody else that her browser shows');
     is($alice->get('/api/oidc_servers')->{status}, 401, '... /api is for tokens');
+    is($alice->get($_)->{status}, 200, "... $_ opens") for '/console/', '/console/app.js', '/console/sign-in.json';
     my ($mallory, $refused) = browser('mallory');
     is($refused->{status}, 403, 'somebody else who has signed in is told that he may not');
     is(ask($mallory, $_)->{status}, 403, "... $_->{method} $_->{path}") for grep { $_->{role} eq 'administrator' } routes();

@@ -55,11 +55,12 @@ sub _open {
     return;
 }
 
-# A caller who is known, and no administrator. status: what administration says to him, where it is not 403.
+# A caller who is known, and no administrator. status: what administration says to him, where it is not 403. closed: a pattern of pages that are
+# not open to him.
 sub ok_portal {
-    my ($name, $api, $status) = @_;
+    my ($name, $api, $status, $closed) = @_;
     is($api->get('/api/oidc_servers')->{status}, 200, "$name: the list");
-    _open($api, "$name: all of /api", _of('none', 'portal'));
+    _open($api, "$name: all of /api", grep { !$closed || $_->{path} !~ $closed } _of('none', 'portal'));
     _is($api, $status // 403, "$name: nothing of /admin", _of('administrator'));
     like($api->get('/admin/nowhere')->{status}, qr/^40[134]$/, "$name: ... nor what is not there");
     return;
@@ -80,13 +81,16 @@ sub ok_no_administrator {
     return;
 }
 
-# Somebody who is not known: nothing but /health and the pages answers, and nothing is told of what there is. status: 401, or 403 where nothing can be asked for.
+# Somebody who is not known: nothing but /health and the pages answers, and nothing is told of what there is. status: 401, or 403 where nothing can be asked for. closed: a pattern
+# of pages that are not open either.
 sub ok_closed {
-    my ($name, $api, $status) = @_;
+    my ($name, $api, $status, $closed) = @_;
+    my %is_closed = map { $_->{path} => 1 } grep { $closed && $_->{path} =~ $closed } routes();
     _is($api, $status, "$name: no route is open", _of('portal', 'administrator'));
     _is($api, $status, "$name: ... nor is it told what there is", map { { method => $_->[0], path => $_->[1] } } @NOWHERE);
     is($api->get('/health')->{status}, 200, "$name: but /health");
-    _is($api, 200, "$name: ... and the pages", grep { $_->{path} ne '/health' } _of('none'));
+    _is($api, 200, "$name: ... and the pages", grep { $_->{path} ne '/health' && !$is_closed{ $_->{path} } } _of('none'));
+    _is($api, $status, "$name: ... but these", grep { $is_closed{ $_->{path} } } _of('none')) if $closed;
     return;
 }
 
