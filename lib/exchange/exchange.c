@@ -15,6 +15,7 @@
 #define DATABASE_REFUSED apr_time_from_sec(5)   /* where it refuses to note the end: nobody else can while we live */
 #define REST_AFTER apr_time_from_sec(60)       /* a job that waits for longer gives its slot back */
 #define KEY_AGAIN apr_time_from_sec(60)        /* where a sealing key is missing */
+#define SAME_MOMENT apr_time_from_msec(50)
 #define FLUSH_AFTER apr_time_from_msec(200)    /* parts that have landed are noted together, at such intervals */
 
 static void pump(void *baton);
@@ -477,14 +478,21 @@ static void tell_progress(p2p_exchange_t *x)
     p2p_job_task_tick(x->task, &counts);
 }
 
-/* How it stands, for its row. */
-static p2p_job_state_t state_of(const p2p_exchange_t *x, const p2p_wait_t *wait)
+/* By the database's clock. The two clocks are not read in the same moment: one moment is told in one way all the time. */
+static apr_time_t until_of(p2p_exchange_t *x, const p2p_wait_t *wait)
 {
     const p2p_clock_t *clock = x->context->clock;
+    apr_time_t until = wait->until ? clock->now(clock->baton) + (wait->until - clock->monotonic(clock->baton)) : 0;
 
-    return (p2p_job_state_t){
-        .waiting = x->land ? p2p_land_waiting(x->land) : 0, .wait_code = wait->code, .token_time = token_time(x),
-        .wait_until = wait->until ? clock->now(clock->baton) + (wait->until - clock->monotonic(clock->baton)) : 0};
+    if (until - x->told_until > SAME_MOMENT || x->told_until - until > SAME_MOMENT) x->told_until = until;
+    return x->told_until;
+}
+
+/* How it stands, for its row. */
+static p2p_job_state_t state_of(p2p_exchange_t *x, const p2p_wait_t *wait)
+{
+    return (p2p_job_state_t){.waiting = x->land ? p2p_land_waiting(x->land) : 0, .wait_code = wait->code, .wait_until = until_of(x, wait),
+                             .token_time = token_time(x)};
 }
 
 void p2p_exchange_tick(p2p_exchange_t *exchange)

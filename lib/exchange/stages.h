@@ -48,6 +48,7 @@ struct p2p_exchange_t {
     apr_time_t drain_until;    /* monotonic */
     apr_interval_time_t rest;  /* it gives its slot back for so long; 0: it comes to its end, */
     const char *rest_code;     /* for this reason */
+    apr_time_t told_until;     /* what was told last of when it is tried again */
     apr_time_t landed_since;   /* monotonic; 0: nothing to be noted */
     const p2p_error_t *error;  /* what ends the job */
     int stopping, closed;

@@ -197,6 +197,7 @@ sub test_key {
     start_with($x, $new);
     ok($x->{httpd}->wait_for(sub { $x->{httpd}->log_text =~ /The job waits until it can be opened: $missing/ && run_sql($x->{db}, 'SELECT MAX(not_before) FROM p2p_job') > 0 }), 'key-missing: a job alone waits, too');
     is($x->job($path)->{batchStatus}, 'STARTED', 'key-missing: ... and has not ended');
+    is(run_sql($x->{db}, 'SELECT wait_code FROM p2p_job ORDER BY id DESC LIMIT 1') =~ s/\s+$//r, 'key-missing', 'key-missing: ... and says why it waits');
     $set->($fresh);
     ok_end($x, $path, 'key-missing');
     return;

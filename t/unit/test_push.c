@@ -561,12 +561,14 @@ static void in_line(void **state)
     run_order(&world);
     assert_int_equal(world.in_flight, 1);
     assert_false(p2p_push_has_room(world.push));
+    assert_true(p2p_push_waits_its_turn(world.push));
     assert_int_equal(world.told_of_room, 0);
     for (i = 1; i < 4; i++) {
         sent = &world.sent[i - 1];
         sent->request.begun(sent->request.baton);
         assert_int_equal(world.told_of_room, i);
         assert_true(p2p_push_has_room(world.push));
+        assert_false(p2p_push_waits_its_turn(world.push));
         run_order(&world);
         assert_int_equal(world.in_flight, i + 1);
     }

@@ -287,6 +287,32 @@ static void left_alone(void **state)
     assert_int_equal(net.count, 3);
 }
 
+static void assert_waits(p2p_token_wait_t wait, apr_time_t until)
+{
+    apr_time_t told = -1;
+
+    assert_int_equal(p2p_token_waits(token, &told), wait);
+    assert_true(told == until);
+}
+
+static void comes_again(void **state)
+{
+    told_t told = {0};
+
+    (void)state;
+    order("access-1", "refresh-1");
+    p2p_token_get(token, "access-1", on_told, &told);
+    assert_waits(P2P_TOKEN_ASKED_FOR, 0);
+    fake_answer(&net, 503, "");
+    net.answers[0].retry_after = "7";
+    while (net.answer_count) assert_true(fake_step(&net));
+    assert_waits(P2P_TOKEN_COMES_AGAIN, net.now + apr_time_from_sec(7));
+    fake_answer(&net, 200, GIVEN("access-2", "refresh-2", ""));
+    while (!told.calls) assert_true(fake_step(&net));
+    assert_waits(P2P_TOKEN_NOT_WANTED, 0);
+    assert_true(p2p_token_refreshed(token) == net.now);
+}
+
 static void dead_grant(void **state)
 {
     apr_int64_t tally = 0;
@@ -398,9 +424,12 @@ static void another_is_at_it(void **state)
     p2p_token_get(token, "access-1", on_told, &told);
     for (int i = 0; i < 10; i++) assert_true(fake_step(&net));
     assert_int_equal(told.calls, 0);
+    assert_waits(P2P_TOKEN_ELSEWHERE, 0);
+    assert_true(p2p_token_refreshed(token) == 0);
     expect_ok(p2p_grant_end_refresh(db, pool, ring, grant_id, "B", "access-9", 0, "refresh-9"));
     while (!told.calls) assert_true(fake_step(&net));
     assert_given(told, "access-9");
+    assert_true(p2p_token_refreshed(token) == net.now);
     assert_int_equal(net.count, 0);
 }
 
@@ -561,7 +590,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(in_hand), TEST(run_out), TEST(ahead_of_expiry), TEST(refused_one), TEST(over), TEST(of_another), TEST(forms), TEST(ways_to_show_the_secret),
-        TEST(methods_of_the_document), TEST(left_alone), TEST(dead_grant),
+        TEST(methods_of_the_document), TEST(left_alone), TEST(comes_again), TEST(dead_grant),
         TEST(no_refresh_token), TEST(unusable_answers), TEST(trouble_at_the_endpoint), TEST(lost_answers),
         TEST(another_is_at_it), TEST(another_died), TEST(in_doubt), TEST(shared), TEST(discovered), TEST(not_discovered), TEST(orphan),
         TEST(cancelled), TEST(from_within),

@@ -74,12 +74,14 @@ static void as_told(void **state)
 
     (void)state;
     assert_true(next(1, "7") == SECONDS(7));
+    assert_int_equal(trouble.why, P2P_TROUBLE_ASKS);
     assert_true(next(9, "7") == SECONDS(7));
     assert_true(next(1, "0") == apr_time_from_msec(500));
     apr_rfc822_date(date, net.now + SECONDS(90));
     assert_in_range(next(1, date), SECONDS(89), SECONDS(90));
     assert_true(next(1, "Sun, 06 Nov 1994 08:49:37 GMT") == apr_time_from_msec(500));
     assert_about(next(1, "soon"), 500);
+    assert_int_equal(trouble.why, P2P_TROUBLE_FAILS);
     net.now += SECONDS(3000);
     assert_true(next(1, "86400") == SECONDS(600)); /* the last attempt, when the time is over */
 }
