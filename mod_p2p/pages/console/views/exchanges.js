@@ -129,7 +129,7 @@ function far({ progress, waits, batchStatus, error }) {
 }
 
 const COLUMNS = [
-    { title: 'Exchange', cell: (job) => [h('a', { href: `#/exchanges/${job.batchJobId}` }, h('span', { class: 'unseen' }, 'Exchange '), job.batchJobId),
+    { title: 'Exchange', cell: (job) => [h('a', { href: `#/exchanges/${job.batchJobId}`, 'aria-label': `Exchange ${job.batchJobId}` }, job.batchJobId),
         job.kind === 'p2p-exchange' ? null : h('span', { class: 'muted small' }, ` ${job.kind}`)] },
     { title: 'State', cell: (job) => jobStatus(job.batchStatus) },
     { title: 'From', cell: (job) => payerLink(job.oidcServerId) },
