@@ -2,8 +2,8 @@
 // Calls of the API, with whatever credentials there are, and what went wrong with them in words.
 import * as signIn from './sign_in.js';
 
-/** Where the API is: the folder above the console's. It ends with a slash. */
-export const root = new URL('..', import.meta.url);
+// Where the API is: the folder above the console's, with a slash at its end.
+const root = new URL('..', import.meta.url);
 
 // What to say where an answer has no words of its own: a proxy's, for example.
 const WORDS = {
@@ -76,9 +76,8 @@ async function send(method, path, options) {
 }
 
 /**
- * Calls the API: path begins with /admin/ or /api/, or is a link of an answer. options: body (an object, or text), etag (If-Match), ifNoneMatch, type (of the
- * body), signal. Returns { status, body, etag, location }; body is null for 204 and 304. Throws a Problem for 400 and above and where no answer came, and
- * the AbortError of the signal.
+ * Calls the API: path is /admin/…, /api/… or a link of an answer; options: body (object or text), etag (If-Match), ifNoneMatch, type (of the body), signal.
+ * Returns { status, body, etag, location }, body null for 204 and 304. Throws a Problem for 400 and above and where no answer came, and signal's AbortError.
  */
 export async function call(method, path, options = {}) {
     let answer = await send(method, path, options);

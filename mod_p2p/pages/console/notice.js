@@ -35,10 +35,7 @@ export async function act(button, work) {
     }
 }
 
-/**
- * Asks before something is done: { title, text (string or nodes), choices: [{ label, value, class }] } or, for yes and no, { title, text, action: 'Stop it',
- * danger: true }. Resolves to the value that was chosen (true for action), or null for "Cancel" and Escape.
- */
+/** Asks: { title, text (or nodes), action: 'Stop it', danger } or choices: [{ label, value, class }]. Resolves to the value (true for action), null for "Cancel" and Escape. */
 export function ask({ title, text, action, danger, choices = [{ label: action, value: true, class: danger ? 'danger' : 'primary' }] }) {
     return new Promise((resolve) => {
         let chosen = null;
@@ -54,18 +51,6 @@ export function ask({ title, text, action, danger, choices = [{ label: action, v
                 h('button', { type: 'button', autofocus: true, onclick: choose(null) }, 'Cancel')));
         document.body.append(dialog);
         dialog.showModal();
-    });
-}
-
-/**
- * For editors, after a 412 or a 409 edit-conflict: somebody else changed it meanwhile. Resolves to 'theirs' (show what is there now, mine is lost), 'mine'
- * (save it over theirs), or null (go on editing).
- */
-export function askConflict() {
-    return ask({
-        title: 'It changed meanwhile',
-        text: 'Somebody else saved a change while you were editing, so yours was not saved. Look at theirs and lose yours, or save yours over it.',
-        choices: [{ label: 'Show theirs', value: 'theirs', class: 'primary' }, { label: 'Save mine over it', value: 'mine', class: 'danger' }],
     });
 }
 

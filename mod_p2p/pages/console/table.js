@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // A list of the API, a page at a time: never more than a page is held, and rows that did not change are not drawn again.
-import { call } from './api.js';
 import { h, replace } from './dom.js';
 import { live } from './live.js';
 import { problemBox } from './notice.js';
@@ -19,7 +18,7 @@ function tableOf(caption, columns, body) {
     return h('table', { class: 'list', role: 'table' }, h('caption', { class: 'unseen' }, caption), h('thead', { role: 'rowgroup' }, head), body);
 }
 
-/** A table of rows that are there, with the columns of pagedTable; rows become blocks on small screens. (The roles tell it is a table then, too.) */
+/** A table of rows that are there, with the columns of pagedTable; rows become blocks on small screens. (The roles say that it is a table then, too.) */
 export function plainTable({ caption, columns, rows, rowClass }) {
     return h('div', { class: 'scroll' }, tableOf(caption, columns, h('tbody', { role: 'rowgroup' }, rows.map((row) => rowOf(columns, row, rowClass)))));
 }
@@ -32,13 +31,11 @@ function arrange(body, rows) {
 }
 
 /**
- * A table of a list of the API. options: path (string, or function, whose answer may change: reload()), rows(body) -> array, columns: [{ title, cell(row) -> node or
- * text, class }], empty (node or text, or function of the body, shown instead of a table without rows), caption (for screen readers), live (true), signal, turns
- * (what the buttons say: 'Newer' and 'Older'),
- * key(row) (its first member by default), rowClass(row), onBody(body) for what else the answer has. Returns an element with reload(), back to the first page, and
- * again(), which asks for this page at once.
+ * A table of a list of the API: path (or a function that tells it), rows(body) -> array, columns: [{ title, cell(row), class }], empty (text, node or function of
+ * the body, for none), caption, signal, turns (words of the buttons), key(row) (its first member), rowClass(row), onBody(body). The element has reload(), back to
+ * the first page, and again(), which asks for this page at once.
  */
-export function pagedTable({ path, rows, columns, empty, caption, signal, key, rowClass, onBody, turns = ['Newer', 'Older'], live: polled = true }) {
+export function pagedTable({ path, rows, columns, empty, caption, signal, key, rowClass, onBody, turns = ['Newer', 'Older'] }) {
     const first = () => (typeof path === 'function' ? path() : path);
     const stack = [];          // links of the pages that lead here; none: the first page
     let next = null;
@@ -101,17 +98,8 @@ export function pagedTable({ path, rows, columns, empty, caption, signal, key, r
         return true;
     }
 
-    async function once() {
-        try {
-            show((await call('GET', here(), { signal })).body);
-        } catch (problem) {
-            if (problem.name !== 'AbortError') failed(problem);
-        }
-    }
-
     function ask() {
-        if (!polled) once();
-        else if (follow) follow.again();
+        if (follow) follow.again();
         else follow = live(here, signal, show, { onProblem: failed });
     }
 
