@@ -60,6 +60,20 @@ async function addresses(t, settings, url) {
   t.is([await focused(page), new URL(page.url()).hash], ['h1', '#/'], 'the way past the navigation leaves the address as it is');
 }
 
+// A view whose module comes late is shown like any other.
+async function late(t, settings) {
+  const page = await t.open(`${settings.url}console/#/audit`, { user: settings.user });
+  await rows(page).first().waitFor();
+  let release;
+  await page.route(/views\/mail\.js/, async (route) => { await new Promise((resolve) => { release = resolve; }); await route.continue(); });
+  await page.getByRole('link', { name: 'Mail', exact: true }).click();
+  t.ok(await t.until(async () => release && await page.locator('main h1').count() === 0), 'the view before goes after some time');
+  release();
+  await page.getByRole('heading', { name: 'Mail', level: 1 }).waitFor();
+  t.ok(await t.until(async () => await focused(page) === 'h1'), 'the focus is on its heading when it is there');
+  t.is(await page.title(), 'Mail · P2P exchange', 'and its title');
+}
+
 async function pages(t, settings, url) {
   const page = await t.open(`${url}console/#/audit`, { user: settings.user });
   await rows(page).first().waitFor();
@@ -80,6 +94,8 @@ flow(async ({ test, settings }) => {
     await test(`addresses, ${name}`, (t) => addresses(t, settings, url));
     await test(`pages of a list, ${name}`, (t) => pages(t, settings, url));
   }
+
+  await test('a view that comes late', (t) => late(t, settings));
 
   await test('what is shown is asked about again, with its ETag', async (t) => {
     const [page] = await opened(t, settings, '#/audit', (p) => p.clock.install());

@@ -52,12 +52,12 @@ function mark(part) {
 }
 
 // The view's heading gets the focus, so that a screen reader says where one is; not on the first page, and not where a filter of the same view changed.
-function focus(same, id) {
+function focus({ first, same, id }) {
     const heading = main.querySelector('h1');
     document.title = `${heading?.textContent ?? 'Console'} · ${PRODUCT}`;
     const kept = same && id ? document.getElementById(id) : null;
     if (kept) kept.focus();
-    else if (heading && current.where !== null) {
+    else if (heading && !first) {
         heading.tabIndex = -1;
         heading.focus({ preventScroll: true });
     }
@@ -79,24 +79,21 @@ async function show() {
     const hash = location.hash;
     const route = parse(hash);
     const controller = new AbortController();
-    const same = route !== null && route.where === current.where;
-    const focused = document.activeElement?.id;
+    const came = { first: current.where === null, same: route !== null && route.where === current.where, id: document.activeElement?.id };
     const place = h('div', { class: `view ${route?.view ?? ''}` });
     current.controller.abort();
     current = { ...current, hash, controller };
     mark(route?.part);
-    try {
-        const drawn = draw(route, place, controller.signal).then(() => settled(controller.signal));
-        await Promise.race([drawn, new Promise((resolve) => { setTimeout(resolve, SLOW); })]);
-        drawn.catch((problem) => failed(problem, place, controller));
-        if (controller.signal.aborted) return;
-    } catch (problem) {
-        failed(problem, place, controller);
-    }
+    const drawn = draw(route, place, controller.signal).catch((problem) => failed(problem, place, controller));
+    await Promise.race([drawn.then(() => settled(controller.signal)), new Promise((resolve) => { setTimeout(resolve, SLOW); })]);
     if (controller.signal.aborted) return;
+    const late = !place.hasChildNodes();
     replace(main, place);
-    focus(same, focused);
+    focus(came);
     current.where = route?.where ?? '';
+    if (!late) return;
+    await drawn;
+    if (!controller.signal.aborted) focus(came);
 }
 
 function failed(problem, place, controller) {
