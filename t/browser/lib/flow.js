@@ -187,7 +187,9 @@ export async function flow(body) {
     tests += 1;
     write(`# Subtest: ${named(name)}`);
     const one = new Test(browser, settings);
+    const begun = Date.now();
     await runTest(one, run);
+    if (process.env.P2P_VERBOSE) comment('    ', `${((Date.now() - begun) / 1000).toFixed(1)} s`);
     write(`    1..${one.count}`);
     write(`${one.failed === 0 && one.count > 0 ? 'ok' : 'not ok'} ${tests} - ${named(name)}`);
   };

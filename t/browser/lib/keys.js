@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A page used by the keyboard alone: where Tab leads, and whether one can see where one is.
 
-// What has the focus: { role, name, tag, seen }, or null where nothing has. seen: an outline, shadow or border tells that it has.
+// What has the focus: { tag, name, seen, again }, or null where nothing has. seen: an outline or shadow tells that it has; again: it was asked about before.
 export async function focused(page) {
   return page.evaluate(() => {
     const node = document.activeElement;
@@ -11,43 +11,42 @@ export async function focused(page) {
     const outlined = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
     const labels = [...node.labels ?? []].map((label) => label.textContent);
     const name = node.getAttribute('aria-label') ?? (labels.join(' ') || node.textContent || node.value || node.title || '');
+    window.p2pBeen ??= new WeakSet();
+    const again = window.p2pBeen.has(node);
+    window.p2pBeen.add(node);
     return {
       tag: node.localName,
       name: name.trim().replace(/\s+/g, ' ').slice(0, 80),
       seen: node.matches(':focus-visible') && (outlined || style.boxShadow !== 'none') && box.width > 0 && box.height > 0
         && box.bottom > 0 && box.top < window.innerHeight,
+      again,
     };
   });
 }
 
-// Every stop of Tab from the top of the page to its end, at most so many.
-export async function stops(page, most = 150) {
+// Every stop of Tab from the top of the page to its end, at most so many: { tag, name, seen } of each.
+export async function stops(page, most = 500) {
   await page.evaluate(() => {
-    document.activeElement?.blur();
-    window.getSelection().removeAllRanges();
-    document.body.tabIndex = -1;
-    document.body.focus();
-    document.body.removeAttribute('tabindex');
+    const top = document.createElement('span');
+    top.tabIndex = -1;
+    top.id = 'p2p-top';
+    document.body.prepend(top);
+    top.focus();
+    window.p2pBeen = new WeakSet();
   });
   const found = [];
-  for (let i = 0; i < most; i += 1) {
+  while (found.length < most) {
     await page.keyboard.press('Tab');
     const stop = await focused(page);
-    if (!stop) return found;
-    const again = await page.evaluate(() => {
-      const been = document.activeElement.p2pBeen;
-      document.activeElement.p2pBeen = true;
-      return Boolean(been);
-    });
-    if (again) break;
-    found.push(stop);
+    if (!stop || stop.again) break;
+    found.push({ tag: stop.tag, name: stop.name, seen: stop.seen });
   }
-  await page.evaluate(() => { for (const node of document.querySelectorAll('*')) delete node.p2pBeen; });
+  await page.evaluate(() => document.getElementById('p2p-top').remove());
   return found;
 }
 
 // Presses Tab until the locator's element has the focus.
-export async function tabTo(page, locator, most = 150) {
+export async function tabTo(page, locator, most = 500) {
   for (let i = 0; i < most; i += 1) {
     if (await locator.evaluate((node) => node === document.activeElement)) return;
     await page.keyboard.press('Tab');
