@@ -251,8 +251,8 @@ sub numbers {
 
 sub test_list {
     my ($api, $db) = @_;
-    my $rows = join ', ', map { "(" . (1000 + $_) . ", 1, 'Payer $_ of Many', 'https://many$_.example', 'M" . ($_ % 2) . "', " . ($_ % 3 == 0 ? 1 : 0) . ')' } 1 .. 120;
-    run_sql($db, "INSERT INTO p2p_oidc_server (pid, version, name, issuer, organization_id, archived) VALUES $rows");
+    my $rows = join ', ', map { "(" . (1000 + $_) . ", 1, 'Payer $_ of Many', 'https://many$_.example', 'M" . ($_ % 2) . "', 'https://many$_.example/fhir', 'code', 1700000000000000, " . ($_ % 3 == 0 ? 1 : 0) . ')' } 1 .. 120;
+    run_sql($db, "INSERT INTO p2p_oidc_server (pid, version, name, issuer, organization_id, fhir_endpoint, response_type, last_updated, archived) VALUES $rows");
     my @many = grep { $_ % 3 } 1 .. 120;
     my ($pids, $sizes) = numbers($api, "$AT?name=payer");
     is_deeply([grep { $_ > 1000 } @$pids], [map { 1000 + $_ } @many], 'all that have the word, by number');

@@ -171,7 +171,7 @@ sub test_reading {
         $next = $json->{next};
     }
     is_deeply(\@ids, [reverse split /\n/, run_sql($db, 'SELECT id FROM p2p_audit ORDER BY id')], "all $count rows come, page by page, once each");
-    run_sql($db, "INSERT INTO p2p_audit (id, time, client, object) SELECT id + 1000000, time, 'c & d=?', 'batch_job/5' FROM p2p_audit LIMIT 150");
+    run_sql($db, "INSERT INTO p2p_audit (id, time, client, role, action, object) SELECT id + 1000000, time, 'c & d=?', 'portal', 'stop', 'batch_job/5' FROM p2p_audit LIMIT 150");
     my @filters = (['client=other', "client = 'other'"], ['object=batch_job/5', "object = 'batch_job/5'"], ['client=c+%26+d%3D%3F', "client = 'c & d=?'"],
         ['client=c%20%26%20d%3d%3f&object=batch_job%2F5', "client = 'c & d=?'"], ['client=nobody', '1 = 0'], ['client=other&object=batch_job/5', '1 = 0']);
     for (@filters) {

@@ -155,6 +155,26 @@ is_deeply(enum('MailState'), strings('lib/store/outbox_store.h', qr/define P2P_M
 is_deeply(enum('Mail', 'properties', 'template'), strings('lib/model/mail_template.c', qr/^    \{"([\w-]+)"/m), 'templates of mails');
 is_deeply(enum('TestStep', 'properties', 'name'), sorted((text('lib/runner/definition_test.c') =~ /^\} steps\[\] = (.*);$/m)[0] =~ /"(\w+)"/g), 'steps of a test');
 
+# ---- Examples of docs/api.md ----
+
+# The examples of a section: documents that stand alone, and those that curl is given; not those that leave something out.
+sub examples {
+    my ($section) = @_;
+    my @blocks = map { s/^    //mgr } $section =~ /((?:^    .*\n)+)/mg;
+    return grep { !/ \.\.\. |(?:\.\.\.|\xe2\x80\xa6) ?[\]}]/ } map { /^\{/ ? $_ : /--json '(\{.*\})'/s ? $1 : () } @blocks;
+}
+my $checked = 0;
+for my $section (split /^(?=##)/m, text('docs/api.md')) {
+    my ($method, $path) = $section =~ /^### ([A-Z]+) (\S+)\n/ or next;
+    $path = $path =~ s/\{id\}/1/gr =~ s{/\*$}{}r;
+    for my $example (examples($section)) {
+        my $data = eval { JSON::PP->new->utf8->decode($example) };
+        is($data ? join('; ', P2P::OpenApi::example_faults($method, $path, $data)) : $@, '', "docs/api.md, $method $path: an example is as the document has it");
+        $checked++;
+    }
+}
+cmp_ok($checked, '>=', 15, 'the examples are found');
+
 # ---- What P2P::OpenApi finds ----
 
 my %server = (pid => 1, name => 'A', issuer => 'https://a.example', clientId => '', scopes => '', customTokenParams => '', authWellKnown => '', tokenEndpoint => '',

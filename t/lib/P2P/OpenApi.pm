@@ -226,10 +226,21 @@ sub faults {
     return @faults;
 }
 
+# What is wrong with a document as an example of an operation: as its body, or as an answer that is good; where it is neither, of what comes nearest.
+sub example_faults {
+    my ($method, $path, $data) = @_;
+    _load();
+    my $operation = (_find($path) // {})->{$method} or return "there is no $method $path";
+    my @bodies = (_at($operation->{requestBody} // {}), map { _at($operation->{responses}{$_}) } grep { /^2/ } sort keys %{ $operation->{responses} });
+    my @found = sort { @$a <=> @$b } map { [_faults('', $data, $_->{schema})] } map { values %{ $_->{content} // {} } } @bodies;
+    return @found ? @{ $found[0] } : 'it has no documents';
+}
+
 # Dies where something is wrong, and sees to it that the test fails even where somebody catches that.
 sub hold {
     my ($method, $path, $headers, $content, $answer) = @_;
     my @found = faults($method, $path, $headers, $content, $answer) or return;
+    splice @found, 5, @found, '...' if @found > 5;
     my $said = "openapi.json and what happened differ: $method $path, $answer->{status}: " . join('; ', @found);
     push @faults, $said;
     return if $ENV{OA_SOFT};
