@@ -243,7 +243,6 @@ sub hold {
     splice @found, 5, @found, '...' if @found > 5;
     my $said = "openapi.json and what happened differ: $method $path, $answer->{status}: " . join('; ', @found);
     push @faults, $said;
-    return if $ENV{OA_SOFT};
     die "$said\n    " . substr($answer->{content} // '', 0, 500) . "\n";
 }
 
