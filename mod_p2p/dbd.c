@@ -7,7 +7,9 @@
 #include <mod_dbd.h>
 
 #include "audit.h"
+#include "caller.h"
 #include "mod_p2p.h"
+#include "shared.h"
 
 APLOG_USE_MODULE(p2p);
 
@@ -32,6 +34,14 @@ static p2p_log_level_t level_of(request_rec *r)
     return (p2p_log_level_t)level;
 }
 
+/* Who it is may not be known yet: then nothing of his is changed. */
+static int is_change(request_rec *r)
+{
+    const p2p_caller_t *caller = p2p_state(r)->caller;
+
+    return r->method_number != M_GET && caller && caller->role >= P2P_ROLE_ADMINISTRATOR;
+}
+
 p2p_error_t *p2p_dbd_with(request_rec *r, p2p_dbd_work_fn work, void *baton)
 {
     APR_OPTIONAL_FN_TYPE(ap_dbd_open) *open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
@@ -49,5 +59,7 @@ p2p_error_t *p2p_dbd_with(request_rec *r, p2p_dbd_work_fn work, void *baton)
     error = p2p_audit_watch(db, r);
     if (!error) error = work(db, r, baton);
     close(r->server, dbd);
+    /* Before the answer: what an administrator has changed he is not told to be unchanged. */
+    if (is_change(r)) p2p_shared_bump(r->server);
     return error;
 }

@@ -18,6 +18,7 @@
 #include "introspect.h"
 #include "overview_cache.h"
 #include "pages.h"
+#include "poll_cache.h"
 #include "problem.h"
 #include "route.h"
 #include "shared.h"
@@ -36,6 +37,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(p2p_introspect_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_definition_cache_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_overview_cache_child, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(p2p_poll_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_hook_secret_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(p2p_sign_in_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(p2p_route_translate, NULL, NULL, APR_HOOK_FIRST);

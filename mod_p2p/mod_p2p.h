@@ -45,6 +45,7 @@ typedef struct p2p_config_t {
     struct p2p_introspector_t *introspector; /* introspect.c, of this child */
     struct p2p_definition_cache_t *definition_cache; /* definition_cache.c, of this child */
     struct p2p_overview_cache_t *overview_cache;     /* overview_cache.c, of this child */
+    struct p2p_poll_cache_t *poll_cache;             /* poll_cache.c, of this child */
     struct p2p_hook_secret_t *hook_secret; /* hook_secret.c, of this child */
     struct p2p_shared_t *shared;   /* NULL where there is none */
 } p2p_config_t;

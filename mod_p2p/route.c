@@ -15,6 +15,7 @@
 #include "limit.h"
 #include "mod_p2p.h"
 #include "origin.h"
+#include "poll_cache.h"
 #include "problem.h"
 #include "reply.h"
 
@@ -140,11 +141,16 @@ static int refuse(request_rec *r, const char *allow)
  * itself. */
 static int call(request_rec *r, const p2p_route_t *route, const p2p_match_t *match)
 {
+    p2p_poll_t poll;
     int answer = route->role == P2P_ROLE_NONE ? OK : p2p_origin_check(r);
 
     if (answer != OK) return answer;
     if (p2p_caller(r)->role < route->role) return p2p_auth_lacks(r, route->role);
-    return route->handle(r, match);
+    answer = p2p_poll_same(r, route, &poll);
+    if (answer != OK) return answer;
+    answer = route->handle(r, match);
+    p2p_poll_answered(r, &poll, answer);
+    return answer;
 }
 
 /* What is open to everyone is not counted; what is too much costs nothing but a line in the audit now and then (p2p_audit_log). */

@@ -135,9 +135,9 @@ sub test_attention {
     my $now = now();
     job($db, 400 + $_, $payer[1], status => "'FAILED'", end_time => $now - 3_600_000_000 + $_ * 1_000_000, error_code => "'target-refused'",
         error_sentence => "'The target refused it.'") for 1 .. 8;
-    job($db, 420, $payer[1], status => "'FAILED'", end_time => $now - 25 * $HOUR, error_sentence => "'Long ago.'");
+    job($db, 420, $payer[1], status => "'FAILED'", end_time => $now - 25 * $HOUR, error_code => "'target-refused'", error_sentence => "'Long ago.'");
     job($db, 421, $payer[1], status => "'COMPLETED'", end_time => $now);
-    job($db, 422, $payer[1], status => "'FAILED'", kind => "'jwks-refresh'", end_time => $now, error_sentence => "'A chore.'");
+    job($db, 422, $payer[1], status => "'FAILED'", kind => "'jwks-refresh'", end_time => $now, error_code => "'target-refused'", error_sentence => "'A chore.'");
     job($db, 430 + $_->[0], $payer[ $_->[1] ], kind => "'definition-test'", status => "'COMPLETED'", end_time => $now, result => "'{\"ok\":$_->[2],\"steps\":[]}'")
         for [1, 0, 'false'], [2, 0, 'true'], [3, 1, 'true'], [4, 1, 'false'];
     run_sql($db, "INSERT INTO p2p_outbox (id, target, role, state, fault, end_time) VALUES " . join ', ',
@@ -161,6 +161,32 @@ sub test_attention {
     run_sql($db, "UPDATE p2p_job SET status = 'STARTING', end_time = 0 WHERE id = 408");
     $json = overview($admin, sub { (of_kind($_[0], 'exchange-failed'))[0]{object} ne 'batch_job/408' });
     is((of_kind($json, 'exchange-failed'))[0]{object}, 'batch_job/407', 'what was begun again needs nobody');
+    return;
+}
+
+# What others change, a runner among them, is seen a second later at most; what an administrator changes here, at once.
+sub test_polling {
+    my ($db, $admin, $payer) = @_;
+    for my $path ('/admin/batch_jobs/405', '/admin/batch_jobs?status=FAILED', '/admin/oidc_servers', "/admin/oidc_servers/$payer", '/admin/mail?state=refused') {
+        my $etag = answers($admin->get($path), 200, $path)->{headers}{etag};
+        answers($admin->get($path, 'If-None-Match' => $etag), 304, '... is the same') for 1 .. 2;
+        answers($admin->get($path, 'If-None-Match' => '"other"'), 200, '... whole for whoever has another');
+    }
+    my ($job, $list) = ('/admin/batch_jobs/405', '/admin/batch_jobs?status=FAILED');
+    my %etag = map { ($_ => $admin->get($_)->{headers}{etag}) } $job, $list;
+    run_sql($db, 'UPDATE p2p_job SET version = version + 1 WHERE id = 405');
+    for my $path ($job, $list) {
+        my ($end, $answer) = (time + 30);
+        do { $answer = $admin->get($path, 'If-None-Match' => $etag{$path}); sleep 0.1 } until $answer->{status} == 200 || time > $end;
+        is($answer->{status}, 200, "$path: a change of a runner's is seen");
+    }
+    for my $round (1 .. 5) {
+        my $at = "/admin/oidc_servers/$payer";
+        my $etag = $admin->get($at)->{headers}{etag};
+        answers($admin->get($at, 'If-None-Match' => $etag), 304, 'a definition is the same');
+        answers($admin->request(PATCH => $at, content => { notes => "round $round" }, headers => { 'If-Match' => $etag, 'Content-Type' => 'application/merge-patch+json' }), 200, '... is changed');
+        answers($admin->get($at, 'If-None-Match' => $etag), 200, '... and is seen to be at once');
+    }
     return;
 }
 
@@ -206,6 +232,7 @@ each_database('overview' => sub {
     test_queue($db, $admin, @payer);
     test_attention($db, $admin, @payer);
     test_etag($db, $admin);
+    test_polling($db, $admin, $payer[0]);
     $httpd->stop;
 });
 done_testing;
