@@ -12,6 +12,7 @@
 #include "mod_p2p.h"
 
 #define GZIP_WINDOW (15 + 16) /* zlib's way to ask for gzip's frame */
+#define LEVEL 4               /* Swagger UI in half of the time that level 9 takes, and 5 % larger */
 #define SMALL 256             /* bytes that are not worth it */
 
 static const struct {
@@ -147,7 +148,7 @@ p2p_error_t *p2p_pages_read(apr_pool_t *p, const char *dir, apr_hash_t **pages)
     return NULL;
 }
 
-static const char *etag_of(apr_pool_t *p, const p2p_page_t *page)
+static const char *hash_of(apr_pool_t *p, const p2p_page_t *page)
 {
     p2p_sha256_t *sha256 = p2p_sha256_begin();
 
@@ -163,20 +164,19 @@ static const char *gzip_of(apr_pool_t *p, const p2p_page_t *page, apr_size_t *le
     int done;
 
     if (page->len < SMALL) return NULL;
-    if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 9, Z_DEFAULT_STRATEGY) != Z_OK) return NULL;
+    if (deflateInit2(&stream, LEVEL, Z_DEFLATED, GZIP_WINDOW, 9, Z_DEFAULT_STRATEGY) != Z_OK) return NULL;
     done = deflate(&stream, Z_FINISH) == Z_STREAM_END;
     *len = stream.total_out;
     deflateEnd(&stream);
     return done && *len < page->len ? out : NULL;
 }
 
-void p2p_pages_complete(apr_pool_t *p, p2p_page_t *page)
+void p2p_page_set_etag(apr_pool_t *p, p2p_page_t *page)
 {
-    const char *hash = etag_of(p, page);
+    const char *hash = hash_of(p, page);
 
     page->etag = apr_pstrcat(p, "\"", hash, "\"", NULL);
     page->gzip_etag = apr_pstrcat(p, "\"", hash, "-gzip\"", NULL);
-    page->gzip = gzip_of(p, page, &page->gzip_len);
 }
 
 int p2p_pages_open(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -186,10 +186,10 @@ int p2p_pages_open(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, serve
     (void)plog;
     if (!pages || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
     for (apr_hash_index_t *at = apr_hash_first(ptemp, pages); at; at = apr_hash_next(at)) {
-        void *page;
+        p2p_page_t *page = apr_hash_this_val(at);
 
-        apr_hash_this(at, NULL, NULL, &page);
-        p2p_pages_complete(pconf, page);
+        p2p_page_set_etag(pconf, page);
+        page->gzip = gzip_of(pconf, page, &page->gzip_len);
     }
     return OK;
 }

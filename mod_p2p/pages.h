@@ -26,8 +26,8 @@ typedef struct p2p_page_t {
  * the path and says what to do. */
 p2p_error_t *p2p_pages_read(apr_pool_t *p, const char *dir, apr_hash_t **pages);
 
-/* Completes a page with its ETag and with what goes to whoever takes gzip. */
-void p2p_pages_complete(apr_pool_t *p, p2p_page_t *page);
+/* Sets a page's ETags by its bytes. */
+void p2p_page_set_etag(apr_pool_t *p, p2p_page_t *page);
 
 /* post_config hook: completes what check_config has read. */
 int p2p_pages_open(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);

@@ -87,7 +87,8 @@ const p2p_page_t *p2p_sign_in_openapi(request_rec *r, const p2p_page_t *page)
     if (made) {
         made->bytes = apr_pstrmemdup(r->pool, all.data, all.len);
         made->len = all.len;
-        p2p_pages_complete(r->pool, made);
+        made->gzip = NULL; /* everybody may ask: it is not compressed for each of them */
+        p2p_page_set_etag(r->pool, made);
     }
     p2p_buf_free(&with_scheme);
     p2p_buf_free(&all);

@@ -8,7 +8,6 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Digest::SHA qw(sha256_hex);
 use File::Temp qw(tempdir);
-use IO::Uncompress::Gunzip qw(gunzip);
 use JSON::PP;
 use P2P::Api;
 use P2P::Databases;
@@ -86,9 +85,7 @@ sub test_document {
     is($answer->{headers}{etag}, '"' . substr(sha256_hex($answer->{content}), 0, 32) . '"', '... under an ETag of their own');
     is($api->get('/openapi.json', 'If-None-Match' => $answer->{headers}{etag})->{status}, 304, '... which is known again');
     my $zipped = $api->get('/openapi.json', 'Accept-Encoding' => 'gzip');
-    my $got;
-    gunzip(\$zipped->{content} => \$got);
-    ok($zipped->{headers}{'content-encoding'} eq 'gzip' && $got eq $answer->{content}, '... compressed, too');
+    ok(!$zipped->{headers}{'content-encoding'} && $zipped->{content} eq $answer->{content}, '... not compressed for each that asks');
     return;
 }
 
