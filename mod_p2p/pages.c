@@ -12,7 +12,7 @@
 #include "mod_p2p.h"
 
 #define GZIP_WINDOW (15 + 16) /* zlib's way to ask for gzip's frame */
-#define LEVEL 4               /* Swagger UI in half of the time that level 9 takes, and 5 % larger */
+#define LEVEL 6               /* 9 takes a quarter longer, at each start, for 0.4 % */
 #define SMALL 256             /* bytes that are not worth it */
 
 static const struct {
