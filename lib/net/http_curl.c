@@ -137,7 +137,8 @@ static p2p_error_t *loop_start(p2p_http_t *http, const p2p_http_request_t *reque
     return NULL;
 }
 
-/* Takes what libcurl has of it away; the easy handle is kept for the next one, with nothing left in it. */
+/* Takes what libcurl has of it away; the easy handle is kept for the next one, with nothing left in it. That is so where an answer came: of a transfer
+ * that found no host libcurl keeps a buffer, and whoever gets the handle next fails (CURLE_BAD_FUNCTION_ARGUMENT of CURLOPT_BUFFERSIZE). */
 static void leave_curl(p2p_http_transfer_t *t)
 {
     p2p_curl_loop_t *loop = t->loop;
@@ -147,7 +148,7 @@ static void leave_curl(p2p_http_transfer_t *t)
     if (t->easy) {
         curl_multi_remove_handle(loop->multi, t->easy);
         curl_easy_reset(t->easy);
-        if (loop->idle_count < (int)(sizeof loop->idle / sizeof *loop->idle))
+        if (t->head_bytes > 0 && loop->idle_count < (int)(sizeof loop->idle / sizeof *loop->idle))
             loop->idle[loop->idle_count++] = t->easy;
         else
             curl_easy_cleanup(t->easy);

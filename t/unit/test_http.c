@@ -78,6 +78,21 @@ static void test_unreachable(void **state)
     close(listener);
 }
 
+/* A host that is not known is in the way of no other. */
+static void test_unknown_host(void **state)
+{
+    fixture_t *f = *state;
+    call_t call = {.f = f};
+    p2p_http_request_t r = request_for(&call, "GET", "");
+
+    /* A label of more than 63 letters is in no DNS: nobody has to be asked. */
+    r.url = apr_psprintf(f->p, "http://%s.invalid/", (char *)memset(apr_pcalloc(f->p, 71), 'a', 70));
+    ask(&call, &r);
+    assert_string_equal(call.code, "unreachable");
+    test_whole(state);
+    test_whole(state);
+}
+
 /* What may be well later is counted by peer; what stays as it is, is not. */
 static void test_tally(void **state)
 {
@@ -312,7 +327,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
-        TEST(test_whole), TEST(test_chunked), TEST(test_status), TEST(test_cut), TEST(test_unreachable),
+        TEST(test_whole), TEST(test_chunked), TEST(test_status), TEST(test_cut), TEST(test_unreachable), TEST(test_unknown_host),
         TEST(test_too_large), TEST(test_tally), TEST(test_stall), TEST(test_credentials), TEST(test_refused_input),
         TEST(test_fetch), TEST(test_wake), TEST(test_timers), TEST(test_retry_after), TEST(test_rate_limit),
     };
