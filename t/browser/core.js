@@ -204,6 +204,36 @@ flow(async ({ test, settings }) => {
     t.is(await alert.count(), 0, 'and over when it is');
   });
 
+  await test('where people sign in becomes known late', async (t) => {
+    t.expect(/Failed to load resource/);
+    let signIn = null;
+    const provider = { issuer: 'https://login.example', clientId: 'c', scopes: 'openid', authorizationEndpoint: 'https://login.example/a', tokenEndpoint: 'https://login.example/t' };
+    const [page] = await opened(t, settings, '#/audit', async (p) => {
+      await p.route(/sign-in\.json$/, (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({ signIn }) }));
+      return answering(p, async () => problem(401, 'unauthorized', 'This needs authentication: send valid credentials.'));
+    });
+    await page.getByRole('alert').getByText('This needs authentication').waitFor();
+    signIn = provider;
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByRole('button', { name: 'Sign in at login.example' }).waitFor();
+    t.is(await page.getByRole('alert').count(), 0, 'whoever waits for it can sign in, without loading the page again');
+  });
+
+  await test('an answer to a sign-in that was begun at another provider', async (t) => {
+    let redeemed = 0;
+    const page = await t.page({ user: settings.user, origins: ['https://login.example'] });
+    const provider = { issuer: 'https://login.example', clientId: 'c', scopes: 'openid', authorizationEndpoint: 'https://login.example/a', tokenEndpoint: 'https://login.example/t' };
+    await page.route(/sign-in\.json$/, (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify({ signIn: provider }) }));
+    await page.route('https://login.example/**', async (route) => { redeemed += 1; await route.abort(); });
+    await page.goto(`${settings.url}console/#/audit`);
+    await page.getByRole('button', { name: 'Sign in at login.example' }).waitFor();
+    await page.evaluate(() => sessionStorage.setItem('p2p-sign-in', JSON.stringify({ issuer: 'https://former.example', state: 's', verifier: 'v', nonce: null, hash: '' })));
+    await page.goto(`${settings.url}console/?state=s&code=secret-code`);
+    await page.getByRole('alert').getByText('another provider').waitFor();
+    t.is(redeemed, 0, 'its code goes to nobody');
+    t.unlike(page.url(), /code/, 'and is not in the address');
+  });
+
   await test('what was typed is not lost without being asked', async (t) => {
     const [page] = await opened(t, settings, '#/audit');
     await page.evaluate(() => {

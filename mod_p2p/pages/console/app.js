@@ -144,6 +144,12 @@ signIn.onEnd(async () => {
     return go ? signIn.leave() : undefined;
 });
 
+signIn.onFound((trouble) => {
+    signInTrouble = trouble;
+    showWho();
+    show();
+});
+
 // ---- Forms that were edited ----
 
 const edited = () => document.querySelector('form[data-edited]');

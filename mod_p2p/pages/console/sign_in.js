@@ -9,6 +9,7 @@ let provider = null;
 let tokens = null;                   // { access, refresh, since, name }
 let renewing = null;
 let ended = () => undefined;
+let found = () => undefined;
 const back = takeAnswer();
 
 /** A sign-in that did not come to its end; message is for people. */
@@ -46,6 +47,11 @@ export function onEnd(listener) {
     ended = listener;
 }
 
+/** What is to happen when a provider is named that was not known when the page began; listener gets what went wrong with a sign-in that came back, or null. */
+export function onFound(listener) {
+    found = listener;
+}
+
 /** Asks who the provider is and finishes a sign-in that came back. Throws a SignInProblem, or an Error where nobody answers. */
 export async function begin() {
     const answer = await fetch(new URL('sign-in.json', home), { cache: 'no-cache', credentials: 'same-origin' });
@@ -67,7 +73,8 @@ function takeSaved() {
 async function finish() {
     const saved = takeSaved();
     if (!saved || saved.state !== back.state) throw new SignInProblem('This sign-in was not begun in this window, or has been used already. Sign in again.');
-    if (back.iss !== undefined && plain(back.iss) !== plain(provider.issuer)) throw new SignInProblem('The answer came from another provider than the one that was asked.');
+    const asked = plain(provider.issuer);
+    if (saved.issuer !== asked || (back.iss !== undefined && plain(back.iss) !== asked)) throw new SignInProblem('The answer came from another provider than the one that was asked.');
     history.replaceState(null, '', location.pathname + saved.hash);
     if (back.error) throw new SignInProblem(wordsOf(back));
     const form = { grant_type: 'authorization_code', code: back.code, redirect_uri: home.href, client_id: provider.clientId, code_verifier: saved.verifier };
@@ -117,7 +124,7 @@ function keep(body, nonce) {
 export async function leave() {
     if (!crypto.subtle) throw new SignInProblem('Signing in needs https: browsers give this page no cryptography without it.');
     const scopes = provider.scopes.split(/\s+/);
-    const saved = { state: random(), verifier: random(), nonce: scopes.includes('openid') ? random() : null, hash: location.hash };
+    const saved = { issuer: plain(provider.issuer), state: random(), verifier: random(), nonce: scopes.includes('openid') ? random() : null, hash: location.hash };
     const challenge = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(saved.verifier));
     const url = new URL(provider.authorizationEndpoint);
     if (!/^https?:$/.test(url.protocol)) throw new SignInProblem('The provider names an authorization endpoint that is no web address.');
@@ -138,8 +145,16 @@ export function renew() {
     return renewing;
 }
 
+// A runner reads from the issuer where people sign in: a page that was opened before that asks again when the API wants to know who calls.
+async function lookAgain() {
+    if (provider) return false;
+    const trouble = await begin().then(() => null, (problem) => problem);
+    if (provider) found(trouble);
+    return tokens !== null;
+}
+
 async function renewed() {
-    if (!tokens) return false;
+    if (!tokens) return lookAgain();
     if (Date.now() - tokens.since < FRESH) return false;
     if (tokens.refresh) {
         try {
