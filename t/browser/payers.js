@@ -109,6 +109,17 @@ flow(async ({ test, settings, ask }) => {
     await heading(page, MARKUP).waitFor();
   });
 
+  await test('what nobody touched stays as it is stored', async (t) => {
+    const pid = await ask('made', { notes: 'one\r\ntwo', responseType: 'id_token code' });
+    const page = await open(t, `payers/${pid}`);
+    const before = await ask('stored', pid);
+    await page.getByLabel('Client ID').fill('portal');
+    await save(page);
+    await said(page, 'It is saved.');
+    const after = await ask('stored', pid);
+    t.is([after.clientId, after.notes, after.responseType], ['portal', before.notes, before.responseType], 'lines and words among it');
+  });
+
   await test('secrets and keys', async (t) => {
     t.expect(REFUSED);
     const pid = await ask('made', { clientSecret: 'SECRET-of-old' });

@@ -66,6 +66,8 @@ export function fill(fields, definition) {
     for (const one of fields) one.write(one.dataset.field in WRITE_ONLY ? Boolean(definition[WRITE_ONLY[one.dataset.field]]) : definition[one.dataset.field] ?? '');
 }
 
+const lines = (text) => text.replace(/\r\n?/g, '\n');  // as a form has them
+
 /** What the person has changed since definition was read, as a merge patch: members that are removed are null. */
 export function changesOf(fields, definition) {
     const patch = {};
@@ -74,7 +76,7 @@ export function changesOf(fields, definition) {
         const value = one.read();
         if (name in WRITE_ONLY) {
             if (value !== undefined && (value !== '' || definition[WRITE_ONLY[name]])) patch[name] = value === '' ? null : value;
-        } else if (value !== (definition[name] ?? '') && !(name === 'responseType' && value === '' && definition.responseType === 'code')) {
+        } else if (value !== lines(definition[name] ?? '') && !(name === 'responseType' && value === '' && definition.responseType === 'code')) {
             patch[name] = value === '' ? null : value;
         }
     }
