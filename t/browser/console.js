@@ -51,14 +51,18 @@ async function keyboard(t, settings, views) {
   }
 }
 
+const hour = () => Math.floor(Date.now() / 3600000);
+
 async function polling(t, settings, hash, name) {
+  const begun = hour();
   const page = await openConsole(t, settings, hash);
   const first = api(t, page);
   t.is(first.filter(({ status }) => status !== 200), [], `${name}: what it asks for is there`);
   const before = api(t, page).length;
   const unchanged = () => api(t, page).slice(before).filter(({ status }) => status === 304);
   t.ok(await t.until(() => unchanged().length >= 2), `${name}: asked again, it is answered with 304`, JSON.stringify(api(t, page)));
-  t.is(api(t, page).slice(before).filter(({ status }) => status !== 304 && status !== null), [], `${name}: and with nothing else`);
+  const others = api(t, page).slice(before).filter(({ status }) => status !== 304 && status !== null);
+  if (hour() === begun) t.is(others, [], `${name}: and with nothing else`);  // another hour is news to the overview
   await setHidden(page, true);
   await t.until(() => api(t, page).every(({ status }) => status !== null));
   const then = api(t, page).length;

@@ -18,8 +18,10 @@ my $httpd = P2P::Httpd->new(db => $db, users => { admin => $PASSWORD }, directiv
 $httpd->expect_log(qr/AH01617|AH01618/);
 $httpd->prepare([map { { name => $_, issuer => "https://$_.example" =~ s/[^\w:\/.]//gr, clientId => 'c', fhirEndpoint => 'https://a.example/fhir' } } 'A', 'B<img src=x onerror=alert(1)>'])->start;
 
-# An exchange that failed, and what a runner has counted of this hour.
+# An exchange that failed, and what a runner has counted of this hour; not at its very end, since what is looked at is the hour that is under way.
 sub fail_one {
+    my $left = 3600 - time % 3600;
+    sleep $left + 1 if $left < 30;
     my $now  = int(time * 1e6);
     my $hour = int($now / 3.6e9) * 3_600_000_000;
     P2P::Databases::run_sql($db, "INSERT INTO p2p_job (id, uuid, version, kind, target, oidc_server_id, status, attempt, create_time, last_updated, end_time, error_sentence)
