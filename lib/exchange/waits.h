@@ -13,7 +13,7 @@ typedef struct p2p_wait_t {
     int may_rest;     /* until then there is nothing to be done: the job may give its slot back */
 } p2p_wait_t;
 
-/* Nothing of it is under way, as far as a look at its stages tells. */
+/* What x waits for, as a look at its stages tells; its code is "" while any of it goes on. */
 p2p_wait_t p2p_waits(const struct p2p_exchange_t *x);
 
 #endif

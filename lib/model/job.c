@@ -75,23 +75,22 @@ json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job)
 
 /* ---- Why it waits ---- */
 
-/* until: what follows where it is known when it is looked at again. */
 static const struct {
-    const char *code, *sentence, *until;
+    const char *code, *sentence;
 } reasons[] = {
-    {P2P_WAIT_SOURCE_ASKS, "The source asked us to wait", ": the next try is at "},
-    {P2P_WAIT_SOURCE_FAILS, "The source is away, or does not answer as it should", ": the next try is at "},
-    {P2P_WAIT_TARGET_ASKS, "The target asked us to wait", ": the next try is at "},
-    {P2P_WAIT_TARGET_FAILS, "The target is away, or does not answer as it should", ": the next try is at "},
-    {P2P_WAIT_TOKEN_ENDPOINT, "The source's token endpoint gives no new access token for now", ": the next try is at "},
-    {P2P_WAIT_TOKEN_REFRESH, "A new access token is asked for at the source", ""},
-    {P2P_WAIT_TOKEN_ELSEWHERE, "Another exchange with the same authorization has a new access token asked for, which this one will share", ""},
-    {P2P_WAIT_MEMORY, "Other exchanges of its runner have what memory there is (P2PMemory)", ""},
-    {P2P_WAIT_CONNECTION, "Other exchanges of its runner have all connections to the target (P2PTargetConnections)", ""},
-    {P2P_WAIT_KEY, "What it needs was sealed with a key that its runner has not got (P2PSecretKeyFile)", ": the next try is at "},
-    {P2P_WAIT_QUEUED, "It is queued until a runner has a free slot for it", ""},
-    {P2P_WAIT_SLOT, "No runner has it in hand: it goes on when one has a free slot for it", ""},
-    {"", "It waits", " until "}, /* for a reason that a later program knows */
+    {P2P_WAIT_SOURCE_ASKS, "The source asked us to wait"},
+    {P2P_WAIT_SOURCE_FAILS, "The source is away, or does not answer as it should"},
+    {P2P_WAIT_TARGET_ASKS, "The target asked us to wait"},
+    {P2P_WAIT_TARGET_FAILS, "The target is away, or does not answer as it should"},
+    {P2P_WAIT_TOKEN_ENDPOINT, "The source's token endpoint gives no new access token for now"},
+    {P2P_WAIT_TOKEN_REFRESH, "A new access token is asked for at the source"},
+    {P2P_WAIT_TOKEN_ELSEWHERE, "Another exchange with the same authorization has a new access token asked for, which this one will share"},
+    {P2P_WAIT_MEMORY, "Other exchanges of its runner have what memory there is (P2PMemory)"},
+    {P2P_WAIT_CONNECTION, "Other exchanges of its runner have all connections to the target (P2PTargetConnections)"},
+    {P2P_WAIT_KEY, "What it needs was sealed with a key that its runner has not got (P2PSecretKeyFile)"},
+    {P2P_WAIT_QUEUED, "It is queued until a runner has a free slot for it"},
+    {P2P_WAIT_SLOT, "No runner has it in hand: it goes on when one has a free slot for it"},
+    {"", "It waits"}, /* for a reason that a later program knows */
 };
 
 const char *p2p_job_waits(const p2p_job_t *job)
@@ -104,14 +103,11 @@ const char *p2p_job_waits(const p2p_job_t *job)
 
 const char *p2p_job_wait_sentence(apr_pool_t *p, const p2p_job_t *job)
 {
-    const char *code = p2p_job_waits(job), *until = "";
-    char time[P2P_ISO_TIME_LEN + 1];
+    const char *code = p2p_job_waits(job);
     int i = 0;
 
     while (*reasons[i].code && strcmp(reasons[i].code, code)) i++;
-    p2p_time_format(time, job->wait_until);
-    if (job->wait_until && *reasons[i].until) until = apr_pstrcat(p, reasons[i].until, time, NULL);
-    return apr_pstrcat(p, reasons[i].sentence, until, *job->wait_code && !job->is_owned ? ". It has given its slot back meanwhile." : ".", NULL);
+    return apr_pstrcat(p, reasons[i].sentence, *job->wait_code && !job->is_owned ? ". It has given its slot back meanwhile." : ".", NULL);
 }
 
 static json_object *waits(apr_pool_t *p, const p2p_job_t *job)

@@ -79,7 +79,7 @@ json_object *p2p_job_public(apr_pool_t *p, const p2p_job_t *job);
 /* Why it does not go on at this moment, as a P2P_WAIT_...; NULL where it does, or has ended. */
 const char *p2p_job_waits(const p2p_job_t *job);
 
-/* The sentence for people about that. In p. */
+/* The sentence for people about that, without the moment (wait_until), which stands beside it. In p. */
 const char *p2p_job_wait_sentence(apr_pool_t *p, const p2p_job_t *job);
 
 /* The same for an administrator, with oidcServerId, client, attempt, target, kind, waits (code, sentence and until, or null) and tokenRefreshed; and, where it FAILED and detail is not NULL, that of the

@@ -46,7 +46,7 @@ async function runs(t, settings, ask) {
   await ask('faults', { slow: [untilTold(4)] });
   t.ok(await t.until(async () => await retrieved(page) === 60), 'numbers go on');
   t.ok(await t.until(async () => await svg(page).locator('rect').count() > 2), 'so does the picture');
-  t.like(await svg(page).getAttribute('aria-label'), /^\d+ resources? retrieved and \d+ written/, 'which is told in words');
+  t.like(await svg(page).getAttribute('aria-label'), /^\d+ resources? retrieved and \d+ done with/, 'which is told in words');
   await t.axe(page);
   await t.shot(page, 'exchange-running');
   await page.getByText('The same as a table').click();
@@ -159,7 +159,7 @@ async function lists(t, settings, ask) {
   await page.getByRole('link', { name: 'completed', exact: true }).click();
   await page.locator('tr.completed').first().waitFor();
   t.is([await page.locator('tr:not(.completed)').count() - 1, new URL(page.url()).hash], [0, '#/exchanges?status=COMPLETED'], 'those of a state, in the address');
-  await page.getByLabel('Source payer').selectOption({ label: 'plain' });
+  await page.getByLabel('Payer', { exact: true }).selectOption({ label: 'plain' });
   t.ok(await t.until(async () => await rows(page).count() === 1), 'and of a payer');
   t.like(new URL(page.url()).hash, new RegExp(`server=${settings.pid.plain}`), 'in the address, too');
   await page.getByRole('link', { name: 'failed', exact: true }).click();

@@ -86,13 +86,12 @@ export function keepTime(signal) {
     signal.addEventListener('abort', () => clearInterval(timer));
 }
 
-/** What a job waits for, in words, with a countdown in place of the moment. */
+/** What a job waits for, in words, with a countdown where it is known until when. */
 export function waitWords(waits) {
-    const sentence = waits.until ? waits.sentence.replace(`: the next try is at ${waits.until}`, '') : waits.sentence;
-    if (!waits.until) return sentence;
+    if (!waits.until) return waits.sentence;
     const node = h('span', { 'data-until': waits.until, role: 'timer' });
     node.textContent = left(node);
-    return [`${sentence} `, node];
+    return [`${waits.sentence} `, node];
 }
 
 // ---- The list ----
@@ -171,7 +170,7 @@ async function filterForm(filter, go, signal) {
         Object.entries(KINDS).map(([name, words]) => h('option', { value: name, selected: name === filter.kind }, words)));
     return h('form', { class: 'filter', role: 'search', onsubmit: (event) => event.preventDefault() },
         first.more ? payerSearch(select, chosen, signal) : null,
-        h('div', { class: 'field' }, h('label', { for: 'exchanges-payer' }, 'Source payer'), select),
+        h('div', { class: 'field' }, h('label', { for: 'exchanges-payer' }, 'Payer'), select),
         h('div', { class: 'field' }, h('label', { for: 'exchanges-kind' }, 'Show'), kind));
 }
 
