@@ -121,6 +121,12 @@ static p2p_error_t *look_at_issuers(attention_t *a)
 
 /* ---- What did not go well ---- */
 
+/* Errors of jobs may end without one; more follows. */
+static const char *full_stop_after(const char *sentence)
+{
+    return *sentence && sentence[strlen(sentence) - 1] == '.' ? "" : ".";
+}
+
 static const char *name_or(const char *name)
 {
     return *name ? name : "a payer that is not known any more";
@@ -133,8 +139,8 @@ static p2p_error_t *look_at_failed(attention_t *a)
     P2P_TRY(p2p_db_select(a->db, a->p, P2P_SQL_SEEN_FAILED, &rows, a->spec->target, (apr_int64_t)(a->now - DAY), (apr_int64_t)FAILED));
     for (int i = 0; i < rows.count; i++)
         add(a, "exchange-failed", object_of(a, "batch_job", rows.cell[i][0]), p2p_rows_int(&rows, i, 4),
-            apr_psprintf(a->p, "Exchange %s with %s has failed: %s See its report, and restart it when the cause is mended.", rows.cell[i][0],
-                         name_or(rows.cell[i][2]), rows.cell[i][3]));
+            apr_psprintf(a->p, "Exchange %s with %s has failed: %s%s See its report, and restart it when the cause is mended.", rows.cell[i][0],
+                         name_or(rows.cell[i][2]), rows.cell[i][3], full_stop_after(rows.cell[i][3])));
     return NULL;
 }
 

@@ -134,7 +134,7 @@ sub test_attention {
     my ($db, $admin, @payer) = @_;
     my $now = now();
     job($db, 400 + $_, $payer[1], status => "'FAILED'", end_time => $now - 3_600_000_000 + $_ * 1_000_000, error_code => "'target-refused'",
-        error_sentence => "'The target refused it.'") for 1 .. 8;
+        error_sentence => "'The target refused it'") for 1 .. 8;
     job($db, 420, $payer[1], status => "'FAILED'", end_time => $now - 25 * $HOUR, error_code => "'target-refused'", error_sentence => "'Long ago.'");
     job($db, 421, $payer[1], status => "'COMPLETED'", end_time => $now);
     job($db, 422, $payer[1], status => "'FAILED'", kind => "'jwks-refresh'", end_time => $now, error_code => "'target-refused'", error_sentence => "'A chore.'");
