@@ -187,7 +187,7 @@ flow(async ({ test, settings, ask }) => {
     await heading(page, 'Sign in at payer source').waitFor();
     const state = new URL(page.url()).searchParams.get('state');
     await page.goto(`${url}?code=mixed-up&state=${state}&iss=${encodeURIComponent('http://127.0.0.1:9/else')}`);
-    await page.getByText('Somebody else than that payer answered').waitFor();
+    await page.getByText('Someone other than that payer answered').waitFor();
     t.is(t.traffic(page).filter((request) => /\/token/.test(request.path)), [], 'and no code was used');
   });
 });

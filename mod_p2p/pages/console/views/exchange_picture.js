@@ -2,6 +2,7 @@
 // One exchange as a picture: resources retrieved, mapped and written over time, each part (or so many together) as a bar below, and the same as a table.
 import { h, replace } from '../dom.js';
 import { count, span } from '../format.js';
+import { plainTable } from '../table.js';
 
 const HEIGHT = 220;       // of the curves, in pixels
 const LANES = 150;        // of all bars together
@@ -15,7 +16,7 @@ const ROWS = 16;          // of the table
 const SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000];
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, ...SECONDS.map((seconds) => seconds * 1000)];  // of the axis, in milliseconds
 
-const CURVES = [['retrieved', 'retrieved'], ['mapped', 'mapped'], ['written', 'written, or settled otherwise']];
+const CURVES = [['retrieved', 'retrieved'], ['mapped', 'mapped'], ['written', 'done with: written, duplicate, skipped or rejected']];
 
 /** A part of the report, reduced to what is drawn: times in milliseconds, 0 where they have not come. */
 export function reduced(part) {
@@ -30,8 +31,8 @@ function sums(parts, member, begin) {
         .map((part) => { sum += part.retrieved; return [Math.max(part[member], begin), sum]; });
 }
 
-/** At most so many points of a curve that only rises: the last one of each stretch. */
-export function thinned(points, begin, end, most) {
+// At most so many points of a curve that only rises: the last one of each stretch.
+function thinned(points, begin, end, most) {
     const kept = [];
     const width = Math.max(1, (end - begin) / most);
     for (const point of points) {
@@ -47,8 +48,8 @@ function rising(points) {
     return points.sort((a, b) => a[0] - b[0]).map(([time, n]) => { most = Math.max(most, n); return [time, most]; });
 }
 
-/** The curves of a job: { begin, end, most, retrieved, mapped, written: [[time, resources]] }, or null where nothing has come. samples: [time, retrieved, settled], as seen. */
-export function curvesOf(job, parts, samples) {
+// The curves of a job: { begin, end, most, retrieved, mapped, written: [[time, resources]] }, or null where nothing has come. samples: [time, retrieved, done with], as seen.
+function curvesOf(job, parts, samples) {
     const first = Math.min(...parts.map((part) => part.received || Infinity), ...samples.map(([time]) => time));
     if (!Number.isFinite(first)) return null;
     const begin = job.startTime ? Date.parse(job.startTime) : first;
@@ -91,8 +92,8 @@ function levels(most, y, width) {
     return marks;
 }
 
-/** Bars: each part, or so many in a row together, from its first receipt to its last landing; 0 where that has not come. */
-export function lanesOf(parts, most = BARS) {
+// Bars: each part, or so many in a row together, from its first receipt to its last landing; 0 where that has not come.
+function lanesOf(parts, most = BARS) {
     const drawn = parts.filter((part) => part.received);
     const each = Math.max(1, Math.ceil(drawn.length / most));
     const lanes = [];
@@ -120,7 +121,7 @@ function bars(parts, curves, x) {
 
 function words(job, curves, parts) {
     const { progress } = job;
-    return `${count(progress.retrieved)} resources retrieved and ${count(progress.retrieved - progress.waiting)} written or settled otherwise, in ${count(parts.length)} parts and ${span(curves.end - curves.begin)}.`;
+    return `${count(progress.retrieved)} resources retrieved and ${count(progress.retrieved - progress.waiting)} done with (written, duplicate, skipped or rejected), in ${count(parts.length)} parts and ${span(curves.end - curves.begin)}.`;
 }
 
 function draw(place, job, parts, curves) {
@@ -139,16 +140,16 @@ function draw(place, job, parts, curves) {
 function table(curves) {
     const at = (points, time) => points.findLast((point) => point[0] <= time)?.[1] ?? 0;
     const times = Array.from({ length: ROWS }, (_, i) => curves.begin + ((curves.end - curves.begin) * (i + 1)) / ROWS);
-    return h('table', { class: 'list' }, h('caption', { class: 'unseen' }, 'Resources over time'),
-        h('thead', h('tr', ['After', 'Retrieved', 'Mapped', 'Written or settled'].map((name, i) => h('th', { scope: 'col', class: i ? 'number' : null }, name)))),
-        h('tbody', times.map((time) => h('tr', h('th', { scope: 'row' }, span(time - curves.begin)), CURVES.map(([name]) => h('td', { class: 'number' }, count(at(curves[name], time))))))));
+    const number = (title, name) => ({ title, class: 'number', cell: (time) => count(at(curves[name], time)) });
+    return plainTable({ caption: 'Resources over time', rows: times, columns: [{ title: 'After', cell: (time) => span(time - curves.begin) },
+        number('Retrieved', 'retrieved'), number('Mapped', 'mapped'), number('Done with', 'written')] });
 }
 
 /** The picture: { element, show(job, parts, more) }. parts: reduced(); more: there are parts that are not among them yet. */
 export function picture(signal) {
     const place = h('div', { class: 'flow-place' });
     const note = h('p', { class: 'small muted flow-note' });
-    const asTable = h('div', { class: 'scroll' });
+    const asTable = h('div');
     const details = h('details', { ontoggle: () => last && details.open && replace(asTable, table(last.curves)) }, h('summary', 'The same as a table'), asTable);
     const legend = h('ul', { class: 'legend' }, CURVES.map(([name, label]) => h('li', { class: name }, label)), h('li', { class: 'token', hidden: true }, 'token refreshed'));
     const samples = [];

@@ -101,9 +101,7 @@ function rates(place, signal) {
     let came = [];  // { at, resources, bytes } of the last WINDOW
     const begun = performance.now();
     const lines = { resources: [], bytes: [] };
-    const drawn = {
-        resources: h('div'), bytes: h('div'),
-    };
+    const drawn = { resources: h('div'), bytes: h('div') };
     const told = { resources: h('dd', dash()), bytes: h('dd', dash()) };
     const formats = { resources: perSecond, bytes };
     replace(place, h('dl', { class: 'facts' }, h('dt', 'Resources per second'), told.resources, h('dt', 'Bytes per second'), told.bytes),
@@ -132,7 +130,7 @@ export default async function show(main, { signal }) {
         const place = h('div');
         return [h('section', { class: 'card' }, h('h2', words), place), place];
     };
-    const places = { attention: h('div'), hours: h('div', { class: 'grid' }), numbers: h('div'), peers: h('div') };
+    const places = { attention: h('div'), hours: h('div', { class: 'grid hours' }), numbers: h('div'), peers: h('div') };
     const [queueCard, queuePlace] = card('Queue');
     const [rateCard, ratePlace] = card('Now');
     const [runnerCard, runnerPlace] = card('Runners');

@@ -6,6 +6,7 @@ import { clearErrors, fieldsOf, showErrors } from '../form.js';
 import { badge, time } from '../format.js';
 import { live } from '../live.js';
 import { act, ask, say } from '../notice.js';
+import { plainTable } from '../table.js';
 import { retire, testCard, unbindCard } from './payer_aside.js';
 import { changesOf, differences, fill, makeFields, refuse, valuesOf } from './payer_fields.js';
 
@@ -58,10 +59,8 @@ function create(main, { signal, go }) {
 // ---- Conflicts ----
 
 function differenceTable(rows) {
-    const cell = (text, was) => h('td', { class: 'anywhere' }, text ?? h('span', { class: 'muted' }, `${was} (as before)`));
-    return h('div', { class: 'scroll' }, h('table', { class: 'list' }, h('caption', { class: 'unseen' }, 'What differs'),
-        h('thead', h('tr', ['Field', 'Theirs', 'Mine'].map((name) => h('th', { scope: 'col' }, name)))),
-        h('tbody', rows.map((row) => h('tr', h('th', { scope: 'row' }, row.label), cell(row.theirs, row.base), cell(row.mine, row.base))))));
+    const column = (title, member) => ({ title, class: 'anywhere', cell: (row) => row[member] ?? h('span', { class: 'muted' }, `${row.base} (as before)`) });
+    return plainTable({ caption: 'What differs', rows, columns: [{ title: 'Field', cell: (row) => row.label }, column('Theirs', 'theirs'), column('Mine', 'mine')] });
 }
 
 function askWhose(rows) {

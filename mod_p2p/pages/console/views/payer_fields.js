@@ -6,8 +6,8 @@ import { field, keyFault, secret, words } from '../form.js';
 const code = (text) => h('code', text);
 const WORDS = [['code', 'authorization code: the usual one'], ['token', 'access token'], ['id_token', 'ID token'], ['none', 'nothing; stands alone']];
 
-/** Each of them: { name (of the API), label (of the guide), part, kind (makes the field), more (that it is made with) }. */
-export const FIELDS = [
+// Each of them: { name (of the API), label (of the guide), part, kind (makes the field), more (that it is made with) }.
+const FIELDS = [
     { name: 'name', label: 'Server Name', part: 'The payer', kind: field, more: {
         required: true, hint: 'What members are shown to choose from. Up to 200 bytes.' } },
     { name: 'organizationId', label: 'Organization ID', part: 'The payer', kind: field, more: {
@@ -48,8 +48,8 @@ export const FIELDS = [
 
 const WRITE_ONLY = { clientSecret: 'clientSecretSet', keyText: 'keyTextSet' };
 
-/** The label of a member. */
-export const labelOf = (name) => FIELDS.find((one) => one.name === name)?.label ?? name;
+// The label of a member.
+const labelOf = (name) => FIELDS.find((one) => one.name === name)?.label ?? name;
 
 /** All fields, in sections with headings; each is filled with what definition has. */
 export function makeFields(definition) {
