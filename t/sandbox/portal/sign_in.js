@@ -66,7 +66,7 @@ function customParams(text) {
 // The code becomes tokens: sourcePayer of an order. They are handed on at once and kept nowhere.
 export async function redeem(server, back) {
     const found = await discover(server);
-    if (back.iss ? bare(back.iss) !== bare(server.issuer) : found.tellsIssuer) throw new Problem('Somebody else than that payer answered. Please begin again.');
+    if (back.iss ? bare(back.iss) !== bare(server.issuer) : found.tellsIssuer) throw new Problem('Someone other than that payer answered. Please begin again.');
     if (back.error === 'access_denied') throw new Problem(`You did not allow ${server.name} to give us your record, so nothing was fetched.`, { code: 'denied' });
     if (back.error || !back.code) throw new Problem(`${server.name} did not let you in (${back.error ?? 'no code'}).`);
     const { extra, names } = customParams(server.customTokenParams);
