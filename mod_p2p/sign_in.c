@@ -24,6 +24,7 @@ typedef struct p2p_sign_in_kept_t {
     apr_time_t looked;           /* monotonic; 0: never */
     int is_good;                 /* and came by what is to be had */
     char authorization[URL_MAX], token[URL_MAX]; /* "": nothing is known */
+    int names_issuer;
 } kept_t;
 
 static p2p_error_t *fault(apr_pool_t *p, const char *what)
@@ -112,6 +113,7 @@ static void look(request_rec *r, kept_t *kept)
     if (row) {
         apr_cpystrn(kept->authorization, row->authorization_endpoint, URL_MAX);
         apr_cpystrn(kept->token, row->token_endpoint, URL_MAX);
+        kept->names_issuer = row->names_issuer;
     } else if (!error) {
         kept->authorization[0] = kept->token[0] = '\0';
     }
@@ -152,6 +154,7 @@ const p2p_sign_in_t *p2p_sign_in(request_rec *r)
     apr_thread_mutex_lock(kept->lock);
     found->authorization_endpoint = apr_pstrdup(r->pool, kept->authorization);
     found->token_endpoint = apr_pstrdup(r->pool, kept->token);
+    found->names_issuer = kept->names_issuer;
     apr_thread_mutex_unlock(kept->lock);
     found->origin = *found->token_endpoint ? origin_of(r->pool, found->token_endpoint) : NULL;
     return found->origin ? found : NULL;

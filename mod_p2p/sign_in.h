@@ -13,6 +13,7 @@
 /* Strings live as long as the request. */
 typedef struct p2p_sign_in_t {
     const char *authorization_endpoint, *token_endpoint;
+    int names_issuer;   /* the provider's answer always does (RFC 9207) */
     const char *origin; /* of the token endpoint, as a Content-Security-Policy can have it */
 } p2p_sign_in_t;
 

@@ -30,6 +30,7 @@ int p2p_handle_sign_in(request_rec *r, const p2p_match_t *match)
         p2p_json_add_str(entry, "scopes", config->sign_in_scopes);
         p2p_json_add_str(entry, "authorizationEndpoint", known->authorization_endpoint);
         p2p_json_add_str(entry, "tokenEndpoint", known->token_endpoint);
+        p2p_json_add_bool(entry, "namesIssuer", known->names_issuer);
     }
     return p2p_reply(r, HTTP_OK, doc, p2p_etag_doc(r->pool, doc));
 }

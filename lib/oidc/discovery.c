@@ -60,12 +60,19 @@ static const char *url_of(apr_pool_t *p, json_object *doc, const char *name, int
     return "";
 }
 
+static int is_true(json_object *doc, const char *name)
+{
+    json_object *value = NULL;
+
+    return json_object_object_get_ex(doc, name, &value) && json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value);
+}
+
 p2p_error_t *p2p_discovery_read(apr_pool_t *p, const char *url, const char *body, apr_size_t len, p2p_discovery_t *discovery)
 {
     int is_http = !strncasecmp(url, "http:", 5);
     json_object *doc;
 
-    *discovery = (p2p_discovery_t){"", "", "", "", "", "", P2P_CLIENT_SECRET_BASIC};
+    *discovery = (p2p_discovery_t){"", "", "", "", "", 0, "", P2P_CLIENT_SECRET_BASIC};
     if (p2p_json_parse(p, body, len, &doc) || !json_object_is_type(doc, json_type_object))
         return p2p_error_make(p, P2P_E_INVALID, "discovery-unusable", "%s is not a JSON object.", p2p_uri_public(p, url, url));
     if (text_of(doc, "issuer")) discovery->issuer = apr_pstrdup(p, text_of(doc, "issuer"));
@@ -73,6 +80,7 @@ p2p_error_t *p2p_discovery_read(apr_pool_t *p, const char *url, const char *body
     discovery->token_endpoint = url_of(p, doc, "token_endpoint", is_http, discovery);
     discovery->jwks_uri = url_of(p, doc, "jwks_uri", is_http, discovery);
     discovery->introspection_endpoint = url_of(p, doc, "introspection_endpoint", is_http, discovery);
+    discovery->names_issuer = is_true(doc, "authorization_response_iss_parameter_supported");
     discovery->method = method_of(doc);
     return NULL;
 }

@@ -14,6 +14,7 @@
 typedef struct p2p_discovery_t {
     const char *issuer; /* as it was written */
     const char *authorization_endpoint, *token_endpoint, *jwks_uri, *introspection_endpoint;
+    int names_issuer;           /* answers to a sign-in name the issuer (authorization_response_iss_parameter_supported, RFC 9207 section 3) */
     const char *unusable;       /* the first member whose URL cannot be used; "" for none */
     p2p_client_method_t method; /* at the token endpoint; a document that tells none means Basic (RFC 8414 section 2) */
 } p2p_discovery_t;

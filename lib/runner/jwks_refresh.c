@@ -128,6 +128,7 @@ static const p2p_error_t *take_endpoints(refresh_t *r, const p2p_discovery_t *sa
     if (!*said->token_endpoint) return lacks(r, "token_endpoint");
     r->found.authorization_endpoint = apr_pstrdup(r->run.pool, said->authorization_endpoint);
     r->found.token_endpoint = apr_pstrdup(r->run.pool, said->token_endpoint);
+    r->found.names_issuer = said->names_issuer;
     return NULL;
 }
 

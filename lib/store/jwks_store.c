@@ -22,6 +22,7 @@ p2p_error_t *p2p_jwks_get(p2p_db_t *db, apr_pool_t *p, const char *issuer, p2p_j
     found->source = rows.cell[0][6];
     found->authorization_endpoint = rows.cell[0][7];
     found->token_endpoint = rows.cell[0][8];
+    found->names_issuer = p2p_rows_int(&rows, 0, 9) != 0;
     *jwks = found;
     return NULL;
 }
@@ -30,7 +31,7 @@ p2p_error_t *p2p_jwks_save(p2p_db_t *db, apr_pool_t *p, const p2p_jwks_t *jwks)
 {
     if (jwks->fault && *jwks->fault) return p2p_db_exec(db, p, P2P_SQL_JWKS_FAULT, NULL, jwks->issuer, jwks->fault);
     return p2p_db_exec(db, p, P2P_SQL_JWKS_SAVE, NULL, jwks->issuer, jwks->source, jwks->document, jwks->introspection_endpoint,
-                       jwks->authorization_endpoint, jwks->token_endpoint);
+                       jwks->authorization_endpoint, jwks->token_endpoint, (apr_int64_t)jwks->names_issuer);
 }
 
 /* A flood of tokens with unknown keys only reads: one caller a minute gets beyond the first question. */

@@ -15,6 +15,7 @@ typedef struct p2p_jwks_t {
     const char *document;               /* the JWK set, "" where none has come yet */
     const char *introspection_endpoint; /* "" where it has none */
     const char *authorization_endpoint, *token_endpoint; /* where people sign in; "": saved ones stay */
+    int names_issuer;                   /* the answer to a sign-in does (RFC 9207) */
     const char *fault;                  /* why the last fetch failed; "" where it did not */
     apr_time_t fetched;                 /* 0: never */
     apr_int64_t version;                /* another one with each document that differs */

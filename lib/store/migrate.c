@@ -216,9 +216,11 @@ static const char *const schema_5[] = {
     /* The lists of exchanges alone, and of chores alone: either may be few among the others. */
     "CREATE INDEX p2p_job_kind ON p2p_job (kind, id)",
 
-    /* Where people are sent to sign in, and where their code becomes a token; "" where the issuer tells none. */
+    /* Where people are sent to sign in, and where their code becomes a token; "" where the issuer tells none. names_issuer: 1 where it says that its
+     * answers name it. */
     "ALTER TABLE p2p_jwks ADD COLUMN authorization_endpoint" TEXT_COLUMN,
     "ALTER TABLE p2p_jwks ADD COLUMN token_endpoint" TEXT_COLUMN,
+    "ALTER TABLE p2p_jwks ADD COLUMN names_issuer" NUMBER_COLUMN,
 
     /* Is anybody bound to a definition? */
     "CREATE INDEX p2p_binding_server ON p2p_binding (oidc_server_id)",

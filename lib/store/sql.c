@@ -327,8 +327,8 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
     [P2P_SQL_CHORE_FORGET] = {"p2p_chore_forget", "DELETE FROM p2p_job WHERE " FENCE, "isi", 0},
 
     [P2P_SQL_JWKS_GET] = {"p2p_jwks_get",
-        "SELECT issuer, document, introspection_endpoint, fault, fetched, version, source, authorization_endpoint, token_endpoint FROM p2p_jwks "
-        "WHERE issuer = %s", "s", 9},
+        "SELECT issuer, document, introspection_endpoint, fault, fetched, version, source, authorization_endpoint, token_endpoint, "
+        "names_issuer FROM p2p_jwks WHERE issuer = %s", "s", 10},
     /* Is it too early: was it asked for, or fetched, so many microseconds ago? */
     [P2P_SQL_JWKS_RESTS] = {"p2p_jwks_rests",
         "SELECT COUNT(*) FROM p2p_jwks WHERE issuer = %s AND (asked > {now} - %lld OR fetched > {now} - %lld)", "sii", 1},
@@ -336,13 +336,14 @@ static const p2p_sql_statement_t statements[P2P_SQL_TOLD] = {
         "INSERT INTO p2p_jwks (issuer, asked) VALUES (%s, {now}) ON CONFLICT (issuer) DO UPDATE SET asked = excluded.asked "
         "WHERE p2p_jwks.asked <= excluded.asked - %lld AND p2p_jwks.fetched <= excluded.asked - %lld", "sii", 0},
     [P2P_SQL_JWKS_SAVE] = {"p2p_jwks_save",
-        "INSERT INTO p2p_jwks (issuer, source, document, introspection_endpoint, authorization_endpoint, token_endpoint, fetched, asked, version) "
-        "VALUES (%s, %s, %s, %s, %s, %s, {now}, {now}, 1) "
+        "INSERT INTO p2p_jwks (issuer, source, document, introspection_endpoint, authorization_endpoint, token_endpoint, names_issuer, fetched, asked, "
+        "version) VALUES (%s, %s, %s, %s, %s, %s, %lld, {now}, {now}, 1) "
         "ON CONFLICT (issuer) DO UPDATE SET source = excluded.source, document = excluded.document, introspection_endpoint = excluded.introspection_endpoint, "
         "authorization_endpoint = CASE WHEN excluded.authorization_endpoint = '' THEN p2p_jwks.authorization_endpoint ELSE excluded.authorization_endpoint END, "
         "token_endpoint = CASE WHEN excluded.token_endpoint = '' THEN p2p_jwks.token_endpoint ELSE excluded.token_endpoint END, "
+        "names_issuer = CASE WHEN excluded.token_endpoint = '' THEN p2p_jwks.names_issuer ELSE excluded.names_issuer END, "
         "fetched = excluded.fetched, asked = excluded.asked, fault = '', version = p2p_jwks.version + CASE WHEN p2p_jwks.document = "
-        "excluded.document AND p2p_jwks.introspection_endpoint = excluded.introspection_endpoint THEN 0 ELSE 1 END", "ssssss", 0},
+        "excluded.document AND p2p_jwks.introspection_endpoint = excluded.introspection_endpoint THEN 0 ELSE 1 END", "ssssssi", 0},
     [P2P_SQL_JWKS_FAULT] = {"p2p_jwks_fault",
         "INSERT INTO p2p_jwks (issuer, fault, asked) VALUES (%s, %s, {now}) ON CONFLICT (issuer) DO UPDATE SET fault = excluded.fault, "
         "asked = excluded.asked", "ss", 0},

@@ -46,7 +46,7 @@ sub becomes_known {
 sub is_known {
     my ($httpd, $issuer, $name) = @_;
     is_deeply(becomes_known($httpd, $name), { issuer => $issuer, clientId => 'the "client"', scopes => 'openid p2p.admin',
-        authorizationEndpoint => "$issuer/authorize", tokenEndpoint => "$issuer/token" }, '... all that a page needs');
+        authorizationEndpoint => "$issuer/authorize", tokenEndpoint => "$issuer/token", namesIssuer => JSON::PP::false }, '... all that a page needs');
     my $api = api($httpd);
     is(policy($api, $_), "'self' $issuer", "... and $_ may call the token endpoint's origin, and no other") for '/', '/console/';
     is(policy($api, '/console/nowhere'), '', '... a problem may not');

@@ -101,7 +101,8 @@ static apr_time_t claim(queue_t *q)
         exit(1);
     }
     *slot = *job;
-    slot->target = q->target;
+    slot->target = q->target; /* the claim's strings go with the scratch pool */
+    slot->kind = P2P_KIND_EXCHANGE;
     return begin;
 }
 

@@ -120,6 +120,22 @@ flow(async ({ test, settings, ask }) => {
     t.is([after.clientId, after.notes, after.responseType], ['portal', before.notes, before.responseType], 'lines and words among it');
   });
 
+  await test('nothing is typed while it is being stored', async (t) => {
+    const page = await open(t, `payers/${first}`);
+    let release = null;
+    await page.route(/oidc_servers/, async (route) => {
+      if (route.request().method() === 'PATCH') await new Promise((resolve) => { release = resolve; });
+      await route.continue();
+    });
+    await input(page, 'notes').fill('renewed in March');
+    await save(page);
+    await t.until(() => release);
+    t.is(await page.locator('#definition').evaluate((form) => form.inert), true, 'the form waits');
+    release();
+    await said(page, 'It is saved.');
+    t.is(await page.locator('#definition').evaluate((form) => [form.inert, document.activeElement.id]), [false, 'save'], 'and is there again, with the focus where it was');
+  });
+
   await test('secrets and keys', async (t) => {
     t.expect(REFUSED);
     const pid = await ask('made', { clientSecret: 'SECRET-of-old' });

@@ -79,6 +79,14 @@ flow(async ({ test, settings, ask }) => {
     await refused(t, page, /another provider/);
   });
 
+  await test('no name, though the provider says that there is one', async (t) => {
+    await ask('answer', { iss: null });
+    const page = await open(t);
+    await signIn(page);
+    await ask('answer', {});
+    await refused(t, page, /another provider/);
+  });
+
   await test('another state', async (t) => {
     await ask('answer', { state: 'x'.repeat(43) });
     const page = await open(t);

@@ -157,13 +157,15 @@ static void nobody_trusts_it(void **state)
 /* ---- Where people sign in ---- */
 
 #define ENDPOINTS(authorization, token) "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"https://keys.example/jwks\",\"introspection_endpoint\":" \
-    "\"https://issuer.example/ask\",\"authorization_endpoint\":\"" authorization "\",\"token_endpoint\":\"" token "\"}"
+    "\"https://issuer.example/ask\",\"authorization_endpoint\":\"" authorization "\",\"token_endpoint\":\"" token \
+    "\",\"authorization_response_iss_parameter_supported\":true}"
 #define GOOD_ENDPOINTS ENDPOINTS("https://issuer.example/authorize", "https://issuer.example/token")
 
 static void expect_endpoints(void)
 {
     assert_string_equal(stored(ISSUER)->authorization_endpoint, "https://issuer.example/authorize");
     assert_string_equal(stored(ISSUER)->token_endpoint, "https://issuer.example/token");
+    assert_int_equal(stored(ISSUER)->names_issuer, 1);
 }
 
 static void endpoints_beside_keys(void **state)

@@ -74,7 +74,8 @@ async function finish() {
     const saved = takeSaved();
     if (!saved || saved.state !== back.state) throw new SignInProblem('This sign-in was not begun in this window, or has been used already. Sign in again.');
     const asked = plain(provider.issuer);
-    if (saved.issuer !== asked || (back.iss !== undefined && plain(back.iss) !== asked)) throw new SignInProblem('The answer came from another provider than the one that was asked.');
+    const named = back.iss ?? (provider.namesIssuer ? '' : asked);
+    if (saved.issuer !== asked || plain(named) !== asked) throw new SignInProblem('The answer came from another provider than the one that was asked.');
     history.replaceState(null, '', location.pathname + saved.hash);
     if (back.error) throw new SignInProblem(wordsOf(back));
     const form = { grant_type: 'authorization_code', code: back.code, redirect_uri: home.href, client_id: provider.clientId, code_verifier: saved.verifier };

@@ -34,6 +34,18 @@ function refused(form, problem) {
     return true;
 }
 
+// Nothing can be typed while it is being stored: what comes back fills the form.
+async function still(form, work) {
+    const focused = document.activeElement;
+    form.inert = true;
+    try {
+        return await work();
+    } finally {
+        form.inert = false;
+        if (form.contains(focused)) focused.focus({ preventScroll: true });
+    }
+}
+
 // ---- A new one ----
 
 function create(main, { signal, go }) {
@@ -43,7 +55,7 @@ function create(main, { signal, go }) {
         clearErrors(form);
         if (refuse(fieldsOf(form))) return;
         try {
-            const { body } = await call('POST', '/admin/oidc_servers', { body: valuesOf(fieldsOf(form)), signal });
+            const { body } = await still(form, () => call('POST', '/admin/oidc_servers', { body: valuesOf(fieldsOf(form)), signal }));
             form.removeAttribute('data-edited');
             say(`${body.name} is added. Test it before members use it.`);
             go(`#/payers/${body.pid}`);
@@ -115,7 +127,7 @@ async function edit(main, { id, signal, go }) {
     // Sends changes; true where they are stored now.
     async function send(patch, tag) {
         try {
-            const answer = await call('PATCH', path, { body: patch, etag: tag, type: 'application/merge-patch+json', signal });
+            const answer = await still(form, () => call('PATCH', path, { body: patch, etag: tag, type: 'application/merge-patch+json', signal }));
             accept(answer.body, answer.etag);
             return true;
         } catch (problem) {
