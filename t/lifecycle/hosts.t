@@ -97,8 +97,9 @@ sub test_all {
     my $begin = time;
     my @paths = order_all($name);
     my @by = map { my $path = $_; my ($last) = sort { $b->[1] <=> $a->[1] } map { my $host = $_; map { [$host, $_] } begun($host, $path, $begin) } qw(a b); $last ? $last->[0] : 'nobody' } @paths;
-    is(join('', sort @by), 'aabb', "$name: each host has two of the jobs") or diag "@by";
-    my @of_a = @paths[grep { $by[$_] eq 'a' } 0 .. $#by];
+    # A runner is woken by its own host's orders alone: the last job may find the other one ready sooner.
+    like(join('', sort @by), qr/^a+b+$/, "$name: each host has some of the jobs") or diag "@by";
+    my @of_a = grep { $x{b}->job($_)->{batchStatus} eq 'STARTED' } @paths[grep { $by[$_] eq 'a' } 0 .. $#by];
     my $end = $trouble->(@of_a);
     my @jobs = map { $x{b}->wait($_) } @paths;
     $end->() if $end;
